@@ -1,0 +1,39 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Python 3.11 or later and make; nothing else.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo dev test check format bench prove clean
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Octo needs Python 3.11 or later")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,dev]'
+	touch $@
+
+demo: .venv/ready   ## real orders in, true columns in two tools, one new order followed through; then it stops
+	$(BIN)/octo demo
+
+dev: .venv/ready    ## the same, and everything stays up: Dagster UI, sandbox with its page
+	$(BIN)/octo demo --stay
+
+test: .venv/ready   ## what CI runs
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+check: .venv/ready  ## format, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/ready
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: .venv/ready  ## ratios against a peer or a limit, measured in one run
+	$(BIN)/octo bench
+
+prove: .venv/ready  ## the slow proofs, whole: every crash, every fault
+	OCTO_PROVE=all $(BIN)/python -m pytest -n 2 --dist worksteal -m prove tests
+
+clean:
+	rm -rf .venv .octo

@@ -1,0 +1,49 @@
+"""A file in `connectors/destinations/` or `connectors/sources/` is known here, by its `type`."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from types import ModuleType
+from typing import TypeVar, get_args
+
+import connectors.destinations
+import connectors.sources
+from octo_dagster.destination import AnyDestination, Destination
+from octo_dagster.source import Source
+
+T = TypeVar("T")
+
+
+def destinations() -> dict[str, type[AnyDestination]]:
+    """`type` → class, for every destination file there is."""
+    found = classes(connectors.destinations, Destination)  # type: ignore[type-abstract]
+    return {kind(destination): destination for destination in found}
+
+
+def sources() -> dict[str, type[Source]]:
+    """`type` → class, for every source file there is."""
+    found = classes(connectors.sources, Source)  # type: ignore[type-abstract]
+    return {kind(source): source for source in found}
+
+
+def kind(model: type[AnyDestination] | type[Source]) -> str:
+    """The one value its `type` literal allows."""
+    return str(get_args(model.model_fields["type"].annotation)[0])
+
+
+def classes(package: ModuleType, contract: type[T]) -> list[type[T]]:
+    """The concrete subclasses of a contract that a package's own files define."""
+    found = []
+    for module in pkgutil.iter_modules(package.__path__):
+        loaded = importlib.import_module(f"{package.__name__}.{module.name}")
+        found += [
+            value
+            for value in vars(loaded).values()
+            if inspect.isclass(value)
+            and issubclass(value, contract)
+            and not inspect.isabstract(value)
+            and value.__module__ == loaded.__name__
+        ]
+    return found

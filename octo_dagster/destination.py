@@ -1,0 +1,171 @@
+"""Somewhere to send records: its facts, its address, its verbs.
+
+A destination is one frozen class in one file of `connectors/destinations/`. Its fields are its YAML,
+its class variables are the vendor's facts, its methods turn a batch into calls and replies into
+receipts. It holds no policy: it never sleeps, retries, splits, logs, counts or catches; the engine
+(`deliver`, `settle`, `verify`) does that, told how by the facts.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar, Generic, TypeVar
+
+import requests
+from pydantic import BaseModel, ConfigDict
+
+from octo_dagster.errors import ConfigError, DeliveryError, Expired, Fatal, Retryable, Unanswered
+from octo_dagster.model import Batch, Fields, FieldType, Mode, Op, Removal, Sent
+
+
+class Secret(BaseModel):
+    """A secret's place, never its value: `{env: NAME}` in YAML. Read at the moment of use only."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    env: str
+
+    def reveal(self) -> str:
+        """The value now in the environment. ConfigError when the variable is not set or empty."""
+        value = os.environ.get(self.env, "")
+        if not value:
+            raise ConfigError(f"environment variable {self.env} is not set")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many changes may go in one call."""
+
+    rows: int
+    """Most changes in one batch."""
+    bytes: int | None = None
+    """Most bytes of a batch's fields as JSON; None when the vendor states no size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most `calls` in any `seconds`, for calls whose path matches `paths` (a regex; None: all)."""
+
+    calls: int
+    seconds: float
+    paths: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FieldReport:
+    """What `ensure_fields` found and did, for people to read."""
+
+    created: tuple[str, ...] = ()
+    existing: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    """A line for each field that cannot be used as mapped: missing, of another type, not writable."""
+
+
+ApiT = TypeVar("ApiT")
+
+
+class Destination(BaseModel, ABC, Generic[ApiT]):
+    """The contract. `ApiT` is whatever `connect` returns: a vendor library's client, or the session."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: str
+
+    modes: ClassVar[frozenset[Mode]] = frozenset(Mode)
+    removals: ClassVar[frozenset[Removal]]
+    """What `mirror` may do here; the first thing a sync's `on_remove` is checked against."""
+    rates: ClassVar[tuple[Rate, ...]] = ()
+    """The vendor's published quota, kept to across processes."""
+    keys_ignore_case: ClassVar[bool] = True
+    """Whether two keys that differ in case only are one record to the vendor."""
+    silent: ClassVar[bool] = False
+    """Whether the vendor may accept a row and drop values without saying so; accepted rows of such
+    a vendor are read back before the ledger believes them."""
+    in_order: ClassVar[bool] = True
+    """False when a job may still land after its reply was lost: what was maybe sent is then sent
+    again rather than believed absent."""
+    poll_seconds: ClassVar[tuple[float, float]] = (0.5, 30.0)
+    """First and longest wait between two looks at an unfinished job."""
+
+    @abstractmethod
+    def hosts(self) -> Mapping[str, str]:
+        """`https://host` of the vendor → name of its sandbox twin, for every host it will call."""
+
+    @abstractmethod
+    def connect(self, http: requests.Session) -> ApiT:
+        """Sign in over this session, which paces, logs, classifies and routes every call."""
+
+    @abstractmethod
+    def limits(self, op: Op, rows: int) -> Limits:
+        """How to cut `rows` changes of one op into batches."""
+
+    @abstractmethod
+    def account(self, api: ApiT) -> str:
+        """Who this is at the vendor: a stable id, compared with the one the ledger first saw."""
+
+    @abstractmethod
+    def ensure_fields(self, api: ApiT, fields: Mapping[str, FieldType], *, create: bool) -> FieldReport:
+        """Make sure these fields exist with these types and can be written; create if told to.
+
+        Fields of other people are never changed. Called before the first batch of a delivery."""
+
+    def open(self, api: ApiT, batch: Batch) -> str | None:
+        """Open a job for this batch where the vendor has an empty one to open; its token is on disk
+        before `send`. Vendors without such a step return None."""
+        return None
+
+    @abstractmethod
+    def send(self, api: ApiT, batch: Batch) -> Sent:
+        """Carry the batch out: receipts at once, or a token to `settle` by."""
+
+    def settle(self, api: ApiT, batch: Batch) -> Sent | None:
+        """What became of a batch whose `token` is known. Called while a job runs, and after a crash.
+
+        Receipts for decided rows; `token` kept while the job runs; None when the vendor no longer
+        knows the job (the engine then reads back). Vendors without jobs never see this call."""
+        return None
+
+    @abstractmethod
+    def read(
+        self, api: ApiT, keys: Iterable[str], fields: Iterable[str], since: datetime | None = None
+    ) -> dict[str, Fields]:
+        """What the destination holds now of these keys: key as asked → the fields asked for.
+
+        A key it does not have is absent from the result. Values come back in `model.Value` form,
+        dates as dates and numbers as Decimal or int. `since` promises that only records changed
+        after it matter (a vendor that can filter by it needs fewer calls). For a sync that keeps a
+        list, a record not in the list counts as absent."""
+
+    def failure(self, response: requests.Response) -> DeliveryError | None:
+        """What this reply means for the call as a whole; None when it is for `send`/`read` to read.
+
+        Asked by the session on every reply, before any vendor library sees it."""
+        status = response.status_code
+        if status == 401:
+            return Expired(f"{self.type}: 401 {words(response)}")
+        if status == 403:
+            return Fatal(f"{self.type}: 403 {words(response)}")
+        if status in {429, 503}:
+            return Retryable(f"{self.type}: {status} {words(response)}", retry_after(response))
+        if status >= 500:
+            return Unanswered(f"{self.type}: {status} {words(response)}")
+        return None
+
+
+def words(response: requests.Response) -> str:
+    """The first 300 characters of a reply, for a person to read."""
+    return response.text[:300]
+
+
+def retry_after(response: requests.Response) -> float | None:
+    """The seconds a `Retry-After` header asks for; None when absent or a date."""
+    value = response.headers.get("Retry-After", "")
+    return float(value) if value.replace(".", "", 1).isdigit() else None
+
+
+AnyDestination = Destination[Any]

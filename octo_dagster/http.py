@@ -1,0 +1,132 @@
+"""The one way out: a session that routes, paces, logs and classifies every call to a vendor.
+
+Vendor libraries are handed this session (`Destination.connect`), so simple-salesforce, zenpy and
+gspread obey the same pace, the same timeouts and the same reading of failures as our own calls.
+The line that matters is drawn here: *could not connect* means not sent (`Retryable`), *no answer*
+means maybe sent (`Unanswered`).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+
+from octo_dagster.destination import AnyDestination
+from octo_dagster.errors import ConfigError, DeliveryError, Retryable, Unanswered
+from octo_dagster.pace import Pace
+
+CONNECT_SECONDS = 10.0
+ANSWER_SECONDS = 120.0
+READ_TRIES = 5
+"""A GET changes nothing, so it goes again by itself; a write never does: `deliver` decides that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call as the log keeps it: no headers, no body, no query, so no secret and no person."""
+
+    method: str
+    path: str
+    status: int | None
+    seconds: float
+
+
+class Exchange(HTTPAdapter):
+    """Sends one request: paced, timed out, routed to the sandbox when there is one, classified."""
+
+    def __init__(
+        self,
+        destination: AnyDestination,
+        pace: Pace,
+        log: Callable[[Call], None],
+        sandbox: str | None,
+        sleep: Callable[[float], None],
+    ) -> None:
+        self.destination = destination
+        self.pace = pace
+        self.log = log
+        self.routes = routes(destination, sandbox)
+        self.sleep = sleep
+        super().__init__()
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        for attempt in range(1, READ_TRIES + 1):
+            try:
+                return self.once(request, *args, **options)
+            except (Retryable, Unanswered) as error:
+                if request.method not in ("GET", "HEAD") or attempt == READ_TRIES:
+                    raise
+                self.sleep(getattr(error, "wait", None) or 0.2 * 2**attempt)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def once(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        path = urlsplit(request.url or "").path
+        self.pace.wait(path)
+        request.url = self.routed(request.url or "")
+        options["timeout"] = (CONNECT_SECONDS, ANSWER_SECONDS)
+        started = time.monotonic()
+        status = None
+        try:
+            response = super().send(request, *args, **options)
+            status = response.status_code
+        except requests.exceptions.ConnectTimeout as error:
+            raise Retryable(f"{self.destination.type}: cannot connect: timed out") from error
+        except requests.exceptions.ConnectionError as error:
+            raise unreached(self.destination.type, error) from error
+        except requests.exceptions.RequestException as error:
+            raise Unanswered(f"{self.destination.type}: no answer: {type(error).__name__}") from error
+        finally:
+            self.log(Call(request.method or "", path, status, time.monotonic() - started))
+        failure = self.destination.failure(response)
+        if failure is not None:
+            raise failure
+        return response
+
+    def routed(self, url: str) -> str:
+        for host, target in self.routes.items():
+            if url.startswith(host):
+                return target + url[len(host) :]
+        return url
+
+
+def unreached(vendor: str, error: requests.exceptions.ConnectionError) -> DeliveryError:
+    """Not sent if the connection was never made; maybe sent if it broke afterwards."""
+    if "NewConnectionError" in repr(error) or "NameResolutionError" in repr(error):
+        return Retryable(f"{vendor}: cannot connect")
+    return Unanswered(f"{vendor}: the connection broke before an answer came")
+
+
+def routes(destination: AnyDestination, sandbox: str | None) -> Mapping[str, str]:
+    """Vendor host → sandbox address. Without a sandbox nothing is rewritten."""
+    if not sandbox:
+        return {}
+    return {host: f"{sandbox.rstrip('/')}/{twin}" for host, twin in destination.hosts().items()}
+
+
+def session(
+    destination: AnyDestination,
+    pace: Pace,
+    log: Callable[[Call], None] = lambda call: None,
+    sandbox: str | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> requests.Session:
+    """A session for this destination. `sandbox` (or OCTO_SANDBOX) sends its hosts' calls there."""
+    sandbox = sandbox or os.environ.get("OCTO_SANDBOX")
+    if sandbox and not sandbox.startswith(("http://127.0.0.1", "http://localhost")):
+        raise ConfigError(f"OCTO_SANDBOX: {sandbox} is not on this machine's loopback")
+    made = requests.Session()
+    made.trust_env = False
+    exchange = Exchange(destination, pace, log, sandbox, sleep)
+    for host in destination.hosts():
+        made.mount(host, exchange)
+    if destination.type == "webhook":
+        made.mount("http://", exchange)
+        made.mount("https://", exchange)
+    return made

@@ -1,0 +1,136 @@
+"""The nouns that travel: a change, the batch that carries it, the receipt that says what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import TypeAlias
+
+Value: TypeAlias = bool | int | Decimal | str | list[str] | None
+"""A field's value on its way out. Dates are `YYYY-MM-DD` text; datetimes are UTC text, `…T…Z`."""
+
+Fields: TypeAlias = Mapping[str, Value]
+"""Destination field → value. A field that is absent is left alone; one that is None is to be cleared."""
+
+
+class FieldType(StrEnum):
+    """What a field holds, in words every vendor can be told."""
+
+    TEXT = "text"
+    INTEGER = "integer"
+    DECIMAL = "decimal"
+    BOOLEAN = "boolean"
+    DATE = "date"
+    DATETIME = "datetime"
+    LIST = "list"
+
+
+class Mode(StrEnum):
+    """Which records a sync may create, change and remove."""
+
+    UPSERT = "upsert"
+    """Create what is missing, change what differs, remove nothing."""
+    UPDATE_ONLY = "update_only"
+    """Change records the destination already has; never create one."""
+    CREATE_ONLY = "create_only"
+    """Create missing records; never touch one the destination already has."""
+    MIRROR = "mirror"
+    """Upsert, and take back what Octo itself sent for customers no longer in the audience."""
+
+
+class Removal(StrEnum):
+    """What taking a record back means. Never more than undoing what Octo itself did."""
+
+    CLEAR = "clear"
+    """Empty the mapped fields; the record stays."""
+    LEAVE = "leave"
+    """Leave the list or segment the sync names; the record stays."""
+    DELETE = "delete"
+    """Delete the record if Octo created it; otherwise as `clear`."""
+
+
+class Op(StrEnum):
+    """What a change asks of the destination. A batch holds changes of one op only."""
+
+    UPSERT = "upsert"
+    CLEAR = "clear"
+    LEAVE = "leave"
+    DELETE = "delete"
+
+
+class Outcome(StrEnum):
+    """What became of a change."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    """The destination refused the row, for the receipt's reason. It is owed, and goes again next run."""
+    PENDING = "pending"
+    """A job at the destination has it; ask again."""
+    UNKNOWN = "unknown"
+    """Sent and not heard of. Settled before anything else is planned."""
+    UNSENT = "unsent"
+    """Certainly not carried out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One record to be made so: its key as the destination spells it, and the fields to write."""
+
+    key: str
+    fields: Fields = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The changes that go in one call (or one job), all of the same op, no key twice."""
+
+    id: str
+    op: Op
+    changes: tuple[Change, ...]
+    key_field: str
+    """The destination's field that holds the key: an external id, `email`, …"""
+    types: Mapping[str, FieldType]
+    """The type of every mapped field, the key's included."""
+    token: str | None = None
+    """The destination's name for the job, once it has one. Opaque to the engine; kept in the ledger."""
+    opened_at: datetime | None = None
+    """When the intent was written (UTC): nothing of this batch happened at the destination earlier."""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return tuple(change.key for change in self.changes)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of one change of a batch, named by its key, never by position."""
+
+    key: str
+    outcome: Outcome
+    reason: str | None = None
+    """Why it was rejected, in the destination's words: `CODE: message (fields)`."""
+    created: bool | None = None
+    """Whether this call created the record; None when the destination does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The answer to a call: receipts for the rows that are decided, a token for those that are not.
+
+    Every change of the batch must be in `receipts` unless `token` is set; the engine treats a
+    change that is in neither as unknown, so nothing is ever lost by a short answer."""
+
+    receipts: tuple[Receipt, ...] = ()
+    token: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Invalid:
+    """A row Octo refuses to send, before any call: no key, a key twice, a value that will not coerce."""
+
+    key: str | None
+    field: str
+    reason: str

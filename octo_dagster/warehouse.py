@@ -1,0 +1,110 @@
+"""Where tables live: Delta tables on disk, read by DuckDB in memory. Many processes at once, no server.
+
+A write is a new version of one table (ACID, by delta-rs); a reader sees the newest version or any older
+one. There is no DuckDB file, because two processes cannot share one.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, write_deltalake
+
+MEMORY = "1GB"
+"""What one step's DuckDB may hold before it spills to disk."""
+
+
+class Warehouse:
+    """All tables under one folder. Nothing is cached: every call sees the newest version."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def names(self) -> list[str]:
+        """The tables there are, sorted."""
+        return sorted(log.parent.name for log in self.root.glob("*/_delta_log"))
+
+    def version(self, name: str) -> int | None:
+        """The table's newest version; None when there is no such table."""
+        return self.table(name).version() if name in self.names() else None
+
+    def schema(self, name: str) -> pa.Schema:
+        """Column names and Arrow types of the newest version."""
+        return pa.schema(self.table(name).schema().to_arrow())  # type: ignore[arg-type]
+
+    def replace(
+        self, name: str, rows: pa.Table | pa.RecordBatchReader, note: Mapping[str, Any] | None = None
+    ) -> int:
+        """Make the table hold exactly these rows; the version made. `note` is kept with the version."""
+        return self.write(name, rows, "overwrite", note)
+
+    def append(
+        self, name: str, rows: pa.Table | pa.RecordBatchReader, note: Mapping[str, Any] | None = None
+    ) -> int:
+        """Add a part to the table, making it if need be; never rewrites what is there."""
+        return self.write(name, rows, "append", note)
+
+    def write(self, name: str, rows: Any, mode: Any, note: Mapping[str, Any] | None) -> int:
+        write_deltalake(
+            self.root / name,
+            rows,
+            mode=mode,
+            schema_mode="overwrite" if mode == "overwrite" else "merge",
+            commit_properties=CommitProperties(custom_metadata={"octo": json.dumps(dict(note or {}))}),
+        )
+        return self.table(name).version()
+
+    def note(self, name: str, version: int | None = None) -> dict[str, Any]:
+        """What was said with a version when it was written."""
+        table = self.table(name, version)
+        newest: dict[str, Any] = table.history(1)[0]
+        return dict(json.loads(newest.get("octo", "{}")))
+
+    def compact(self, name: str) -> None:
+        """Merge small parts into large files. Contents and order of keys do not change."""
+        self.table(name).optimize.compact()
+
+    def connect(
+        self, versions: Mapping[str, int] | None = None, memory: str = MEMORY
+    ) -> duckdb.DuckDBPyConnection:
+        """An in-memory DuckDB with a view for every table, at the newest or the named version."""
+        connection = duckdb.connect(
+            config={
+                "memory_limit": memory,
+                "temp_directory": tempfile.mkdtemp(prefix="octo-spill-"),
+                "TimeZone": "UTC",
+            }
+        )
+        for name in self.names():
+            self.view(connection, name, (versions or {}).get(name))
+        return connection
+
+    def view(self, connection: duckdb.DuckDBPyConnection, name: str, version: int | None = None) -> None:
+        table = self.table(name, version)
+        files = table.file_uris()
+        if not files:
+            connection.register(name, self.schema(name).empty_table())
+            return
+        listed = ", ".join(quoted(file) for file in files)
+        connection.execute(
+            f'create view "{name}" as select * from read_parquet([{listed}], union_by_name = true)'
+        )
+
+    def table(self, name: str, version: int | None = None) -> DeltaTable:
+        return DeltaTable(self.root / name, version=version)
+
+
+def quoted(text: str) -> str:
+    """A SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def batches(rows: Iterable[pa.RecordBatch], schema: pa.Schema) -> pa.RecordBatchReader:
+    """Arrow batches as one reader, so that writing them never holds them all."""
+    return pa.RecordBatchReader.from_batches(schema, rows)
