@@ -1,6 +1,6 @@
 """Where tables live: Delta tables on disk, read by DuckDB in memory. Many processes at once, no server.
 
-A write is a new version of one table (ACID, by delta-rs); a reader sees the newest version or any older
+Timestamps are kept without a zone and are UTC; money is `decimal(18, 2)`. A write is a new version of one table (ACID, by delta-rs); a reader sees the newest version or any older
 one. There is no DuckDB file, because two processes cannot share one.
 """
 
@@ -78,9 +78,9 @@ class Warehouse:
             config={
                 "memory_limit": memory,
                 "temp_directory": tempfile.mkdtemp(prefix="octo-spill-"),
-                "TimeZone": "UTC",
             }
         )
+        connection.execute("set TimeZone = 'UTC'")
         for name in self.names():
             self.view(connection, name, (versions or {}).get(name))
         return connection
