@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeVar
 
@@ -36,10 +37,13 @@ class Twin(ABC):
 
     name: ClassVar[str]
     """Path prefix in the sandbox, and the vendor's short name."""
+    own_faults: ClassVar[frozenset[str]] = frozenset({"half_job"})
+    """Faults only this vendor can have; its methods ask for them with `self.fault(name)`."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self.clock = clock
         self.lock = threading.RLock()
+        self.armed: Counter[str] = Counter()
         marked = [getattr(type(self), name, None) for name in dir(type(self))]
         self.urls = Map(
             [
@@ -48,6 +52,7 @@ class Twin(ABC):
                 for method, path in getattr(handler, "rules", ())
             ],
             strict_slashes=False,
+            merge_slashes=False,
         )
         self.reset()
 
@@ -58,6 +63,12 @@ class Twin(ABC):
     @abstractmethod
     def holdings(self) -> Mapping[str, list[dict[str, Any]]]:
         """What the account holds now: a table name → its rows. Read by tests and by the page."""
+
+    def fault(self, name: str) -> bool:
+        """Whether this fault is due now. A fault that was asked for once is due once."""
+        due = self.armed[name] > 0
+        self.armed[name] -= due
+        return due
 
     def authenticate(self, request: Request) -> Response | None:
         """A refusal in the vendor's own words, or None when the caller may go on."""
