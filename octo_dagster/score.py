@@ -30,6 +30,8 @@ class Column:
     type: str
     """`integer`, `text`, `decimal`, `date`, `boolean` …: a `model.FieldType` value."""
     description: str
+    of: str | None = None
+    """For a class: the output column it is cut from, or by whose sum its weight is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +56,10 @@ class Score:
 
 
 def score(
-    *, reads: tuple[str, ...], columns: Mapping[str, tuple[str, str]]
+    *, reads: tuple[str, ...], columns: Mapping[str, tuple[str, str] | tuple[str, str, str]]
 ) -> Callable[[Callable[..., sa.Select[Any]]], Score]:
-    """Declare a score. `columns`: output column → (type, description), in output order, key left out."""
+    """Declare a score. `columns`: output column → (type, description) or (type, description, of), in output
+    order, key left out."""
 
     def declare(compute: Callable[..., sa.Select[Any]]) -> Score:
         return Score(
