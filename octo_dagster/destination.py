@@ -141,6 +141,10 @@ class Destination(BaseModel, ABC, Generic[ApiT]):
         after it matter (a vendor that can filter by it needs fewer calls). For a sync that keeps a
         list, a record not in the list counts as absent."""
 
+    def can_read(self) -> bool:
+        """Whether `read` can tell what is held. Where it cannot, there is nothing to verify."""
+        return True
+
     def failure(self, response: requests.Response) -> DeliveryError | None:
         """What this reply means for the call as a whole; None when it is for `send`/`read` to read.
 

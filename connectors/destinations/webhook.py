@@ -1,0 +1,104 @@
+"""Your own address: each batch is one signed POST of JSON. The destination to read first.
+
+    POST {url}       {"batch": "…", "op": "upsert", "key_field": "email",
+                      "records": [{"key": "ada@example.com", "fields": {"rfm": "champion"}}]}
+      → 2xx          every record was taken, but for those in {"rejected": [{"key": "…", "reason": "…"}]}
+      → 4xx          the batch was refused; smaller ones follow, down to the record that is to blame
+    POST {url}/read  {"keys": ["ada@example.com"]}
+      → 200          {"records": [{"key": "ada@example.com", "fields": {"rfm": "champion"}}]}
+
+`op` is `upsert` (write these fields, null empties one), `clear` (the same, all null) or `delete`.
+`Octo-Signature: t=SECONDS,v1=HEX` holds the HMAC-SHA256 of `SECONDS.BODY`; refuse one older than five
+minutes. A batch may come twice, with the same `Idempotency-Key`: take it once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, ClassVar, Literal
+from urllib.parse import urlsplit
+
+from pydantic import HttpUrl
+from requests import Response, Session
+
+from octo_dagster.destination import Destination, FieldReport, Limits, Secret, words
+from octo_dagster.errors import BatchRejected, DeliveryError, Unanswered
+from octo_dagster.model import Batch, Fields, FieldType, Mode, Op, Outcome, Receipt, Removal, Sent
+
+
+class Webhook(Destination[Session]):
+    """Any address that takes the JSON above."""
+
+    type: Literal["webhook"]
+    url: HttpUrl
+    secret: Secret
+    readable: bool = False
+    """Whether `POST {url}/read` is answered; without it lost replies are settled by sending again."""
+
+    modes: ClassVar = frozenset({Mode.UPSERT, Mode.MIRROR})
+    removals: ClassVar = frozenset({Removal.CLEAR, Removal.DELETE})
+    keys_ignore_case: ClassVar = False
+    in_order: ClassVar = False  # a queue at the other end may yet deliver what was never answered
+
+    def hosts(self) -> Mapping[str, str]:
+        parts = urlsplit(str(self.url))
+        return {f"{parts.scheme}://{parts.netloc}": "webhook"}
+
+    def connect(self, http: Session) -> Session:
+        return http
+
+    def limits(self, op: Op, rows: int) -> Limits:
+        return Limits(rows=500, bytes=1_000_000)
+
+    def account(self, api: Session) -> str:
+        return str(self.url)
+
+    def ensure_fields(self, api: Session, fields: Mapping[str, FieldType], *, create: bool) -> FieldReport:
+        return FieldReport(existing=tuple(fields))  # JSON takes any field
+
+    def send(self, api: Session, batch: Batch) -> Sent:
+        records = [{"key": change.key, "fields": dict(change.fields)} for change in batch.changes]
+        body = {"batch": batch.id, "op": batch.op, "key_field": batch.key_field, "records": records}
+        answer = self.post(api, "", body, {"Idempotency-Key": batch.id})
+        rejected = {row["key"]: row["reason"] for row in answer.get("rejected", ())}
+        if not rejected.keys() <= set(batch.keys):
+            raise Unanswered("webhook: the reply names keys that were not sent")
+        return Sent(
+            tuple(
+                Receipt(key, Outcome.REJECTED if key in rejected else Outcome.ACCEPTED, rejected.get(key))
+                for key in batch.keys
+            )
+        )
+
+    def can_read(self) -> bool:
+        return self.readable
+
+    def read(
+        self, api: Session, keys: Iterable[str], fields: Iterable[str], since: datetime | None = None
+    ) -> dict[str, Fields]:
+        if not self.readable:
+            return {}
+        wanted = set(fields)
+        found = self.post(api, "/read", {"keys": list(keys)}, {})["records"]
+        return {row["key"]: {f: v for f, v in row["fields"].items() if f in wanted} for row in found}
+
+    def failure(self, response: Response) -> DeliveryError | None:
+        if 400 <= response.status_code < 500 and response.status_code not in {401, 403, 429}:
+            return BatchRejected(f"webhook: {response.status_code} {words(response)}")
+        return super().failure(response)
+
+    def post(self, api: Session, path: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> Any:
+        """The answer's JSON, its numbers exact; nothing when the answer is not JSON."""
+        sent = json.dumps(body, ensure_ascii=False, default=float).encode()  # default: for Decimal
+        at = str(int(time.time()))
+        mac = hmac.new(self.secret.reveal().encode(), f"{at}.".encode() + sent, hashlib.sha256)
+        signed = {"Content-Type": "application/json", "Octo-Signature": f"t={at},v1={mac.hexdigest()}"}
+        reply = api.post(f"{self.url}{path}", data=sent, headers={**signed, **headers})
+        is_json = reply.headers.get("Content-Type", "").startswith("application/json")
+        return json.loads(reply.content, parse_float=Decimal) if is_json else {}
