@@ -19,7 +19,7 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from octo_dagster.destination import AnyDestination
-from octo_dagster.errors import ConfigError, DeliveryError, Retryable, Unanswered
+from octo_dagster.errors import ConfigError, DeliveryError, Fatal, Retryable, Unanswered
 from octo_dagster.pace import Pace
 
 CONNECT_SECONDS = 10.0
@@ -52,30 +52,35 @@ class Exchange(HTTPAdapter):
         self.destination = destination
         self.pace = pace
         self.log = log
+        self.sandbox = sandbox
         self.routes = routes(destination, sandbox)
         self.sleep = sleep
         super().__init__()
 
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        path = urlsplit(request.url or "").path
+        request.url = self.routed(request.url or "")
         for attempt in range(1, READ_TRIES + 1):
             try:
-                return self.once(request, *args, **options)
+                return self.once(path, request, *args, **options)
             except (Retryable, Unanswered) as error:
                 if request.method not in ("GET", "HEAD") or attempt == READ_TRIES:
                     raise
                 self.sleep(getattr(error, "wait", None) or 0.2 * 2**attempt)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    def once(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
-        path = urlsplit(request.url or "").path
+    def once(
+        self, path: str, request: requests.PreparedRequest, *args: Any, **options: Any
+    ) -> requests.Response:
         self.pace.wait(path)
-        request.url = self.routed(request.url or "")
         options["timeout"] = (CONNECT_SECONDS, ANSWER_SECONDS)
         started = time.monotonic()
         status = None
         try:
             response = super().send(request, *args, **options)
             status = response.status_code
+            if not options.get("stream"):
+                response.content  # noqa: B018  read here, so that a body cut short is classified too
         except requests.exceptions.ConnectTimeout as error:
             raise Retryable(f"{self.destination.type}: cannot connect: timed out") from error
         except requests.exceptions.ConnectionError as error:
@@ -90,9 +95,13 @@ class Exchange(HTTPAdapter):
         return response
 
     def routed(self, url: str) -> str:
+        """The address to call: a vendor's host is the sandbox's when there is one, and no other host is."""
         for host, target in self.routes.items():
-            if url.startswith(host):
+            if url == host or url.startswith((f"{host}/", f"{host}?")):
                 return target + url[len(host) :]
+        if self.sandbox and not url.startswith(self.sandbox):
+            host = urlsplit(url).netloc
+            raise Fatal(f"{self.destination.type}: {host} is not among its hosts, so not in the sandbox")
         return url
 
 
@@ -121,12 +130,9 @@ def session(
     sandbox = sandbox or os.environ.get("OCTO_SANDBOX")
     if sandbox and not sandbox.startswith(("http://127.0.0.1", "http://localhost")):
         raise ConfigError(f"OCTO_SANDBOX: {sandbox} is not on this machine's loopback")
+    exchange = Exchange(destination, pace, log, sandbox, sleep)
     made = requests.Session()
     made.trust_env = False
-    exchange = Exchange(destination, pace, log, sandbox, sleep)
-    for host in destination.hosts():
-        made.mount(host, exchange)
-    if destination.type == "webhook":
-        made.mount("http://", exchange)
-        made.mount("https://", exchange)
+    made.mount("https://", exchange)
+    made.mount("http://", exchange)
     return made

@@ -10,38 +10,53 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from pyrate_limiter import Duration, Limiter, SQLiteBucket
+from pyrate_limiter import Duration, InMemoryBucket, Limiter, SingleBucketFactory, SQLiteBucket
 from pyrate_limiter import Rate as LimiterRate
+from pyrate_limiter.abstracts import AbstractBucket
 
 from octo_dagster.destination import Rate
+
+
+class Lane:
+    """One rate: which calls it covers, and the bucket that counts them."""
+
+    def __init__(self, rate: Rate, bucket: AbstractBucket) -> None:
+        self.paths = re.compile(rate.paths or "")
+        self.bucket = bucket
+        # No background thread to forget old calls: `wait` does it.
+        self.limiter = Limiter(SingleBucketFactory(bucket, schedule_leak=False))
+
+    def wait(self) -> None:
+        self.limiter.try_acquire("call", blocking=True)
+        self.bucket.leak(self.bucket.now())  # type: ignore[no-untyped-call]
 
 
 class Pace:
     """Waits until a call is within every rate that covers its path."""
 
     def __init__(self, rates: Sequence[Rate], store: Path | None, account: str) -> None:
-        self.lanes = [
-            (re.compile(rate.paths) if rate.paths else None, self.limiter(rate, store, account, n))
-            for n, rate in enumerate(rates)
-        ]
-
-    @staticmethod
-    def limiter(rate: Rate, store: Path | None, account: str, number: int) -> Limiter:
-        table = re.sub(r"\W+", "_", f"pace_{account}_{number}")
-        limit = LimiterRate(rate.calls, int(rate.seconds * Duration.SECOND))
-        if store is None:
-            return Limiter(limit)
-        store.parent.mkdir(parents=True, exist_ok=True)
-        bucket = SQLiteBucket.init_from_file(
-            [limit], table=table, db_path=str(store), create_new_table=True, use_file_lock=True
-        )
-        return Limiter(bucket)
+        self.lanes = [Lane(rate, bucket(rate, store, f"{account}_{n}")) for n, rate in enumerate(rates)]
 
     def wait(self, path: str) -> None:
         """Block until one more call to this path may go."""
-        for covers, limiter in self.lanes:
-            if covers is None or covers.search(path):
-                limiter.try_acquire("call", blocking=True)
+        for lane in self.lanes:
+            if lane.paths.search(path):
+                lane.wait()
+
+    def close(self) -> None:
+        """Let go of the store. Nothing may be waited for afterwards."""
+        for lane in self.lanes:
+            lane.limiter.close()
+
+
+def bucket(rate: Rate, store: Path | None, name: str) -> AbstractBucket:
+    """Where the calls of one rate are counted: a table of the store, or this process's memory."""
+    limits = [LimiterRate(rate.calls, int(rate.seconds * Duration.SECOND))]
+    if store is None:
+        return InMemoryBucket(limits)
+    store.parent.mkdir(parents=True, exist_ok=True)
+    table = re.sub(r"\W+", "_", f"pace_{name}")
+    return SQLiteBucket.init_from_file(limits, table=table, db_path=str(store), use_file_lock=True)
 
 
 UNPACED = Pace((), None, "")

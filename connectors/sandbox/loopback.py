@@ -22,6 +22,8 @@ class Exchange(WSGIRequestHandler):
     """One connection: reads a request whole, answers it whole, waits for the next."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # with Nagle every call on a kept connection takes 40 ms
+    wbufsize = -1  # headers and body in one packet
 
     def run_wsgi(self) -> None:
         environ = self.make_environ()
