@@ -82,7 +82,7 @@ def day(value: date) -> sa.ColumnElement[date]:
 
 
 def cents(amount: Number) -> sa.ColumnElement[int]:
-    """A `decimal(18, 2)` amount as whole cents. Exact."""
+    """A `decimal(18, 2)` amount as whole cents. Exact; DuckDB refuses amounts past 92 trillion."""
     return sa.cast(amount * 100, sa.BigInteger)
 
 
