@@ -68,8 +68,8 @@ def rfm(  # noqa: PLR0913 - every keyword is a setting of the score
     """How recently, how often and how much every customer bought, and the segment that makes of it.
 
     Orders before the midnight (UTC) that ends `as_of` count, none later. Recency and frequency count
-    completed orders above zero; revenue adds up completed orders and returns. Customers without such an
-    order, and guests, have no row."""
+    completed orders above zero; revenue adds up completed orders less what returns gave back. Customers
+    without such an order, and guests, have no row."""
     cuts = {"recency": cuts_recency, "frequency": cuts_frequency, "monetary": cuts_monetary}
     check_cuts(cuts, bins)
     chosen = segments or default_segments(bins)
@@ -105,11 +105,13 @@ def figures_of(orders: sa.FromClause, as_of: date, start: date | None) -> sa.Sub
     o = orders.c
     counted = sa.and_(o.status == "completed", o.net_amount > 0)
     bought = either(counted, o.ordered_at)
+    # A returned order above zero is one that was paid back whole: it adds nothing and takes nothing.
+    money = either(sa.or_(o.status == "completed", o.net_amount < 0), o.net_amount, 0)
     query = (
         sa.select(
             o.customer_id,
             sa.func.count(bought).label("rfm_orders"),
-            sa.cast(sa.func.sum(o.net_amount), sa.Numeric(18, 2)).label("rfm_revenue"),
+            sa.cast(sa.func.sum(money), sa.Numeric(18, 2)).label("rfm_revenue"),
             sa.func.max(bought).label("rfm_last_order_at"),
             sa.func.min(bought).label("rfm_first_order_at"),
         )

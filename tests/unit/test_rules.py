@@ -1,0 +1,150 @@
+"""Audience rules: read as text, checked against the table, answered by DuckDB."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from octo_dagster.errors import ConfigError
+from octo_dagster.rules import load_audience, where_sql
+
+AUDIENCES = sorted((Path(__file__).parents[2] / "assets/audiences").glob("*.yaml"))
+ROWS = pa.table(
+    {
+        "customer_id": pa.array(["1", "2", "3", "4"]),
+        "rfm_recency": pa.array([1, 2, 6, None], pa.int64()),
+        "rfm_frequency_monetary": pa.array([6, 3, 5, None], pa.int64()),
+        "orders": pa.array([4, 2, 9, 0], pa.int64()),
+        "revenue": pa.array([Decimal("0.30"), Decimal("20.00"), Decimal("99.99"), None], pa.decimal128(18, 2)),
+        "ratio": pa.array([0.5, 1.5, None, 0.1]),
+        "city": pa.array(["Lyon", "50% off", "L_on", None]),
+        "email": pa.array(["a@x.fr", "b@x.fr", None, "d@y.fr"]),
+        "email_consent": pa.array([True, False, None, True]),
+        "birth_date": pa.array([date(1980, 1, 1), date(1990, 6, 1), None, None], pa.date32()),
+        "last_order_at": pa.array([datetime.fromisoformat("2024-01-31T23:00:00"), datetime.fromisoformat("2024-02-01"), None, None], pa.timestamp("us")),
+        "tags": pa.array([["x"], [], None, None], pa.list_(pa.string())),
+    }
+)  # fmt: skip
+
+
+def members(rule: str) -> str:
+    """The ids of the customers in the audience, one after the other."""
+    with duckdb.connect() as connection:
+        connection.register("profile", ROWS)
+        found = connection.sql(
+            f"select customer_id from profile where {where_sql(rule, ROWS.schema)} order by 1"
+        ).fetchall()
+    return "".join(row[0] for row in found)
+
+
+@pytest.mark.parametrize(
+    ("rule", "ids"),
+    [
+        ("rfm_recency in [1, 2] and rfm_frequency_monetary in [5, 6]", "1"),
+        ("rfm_recency not in (1, 2)", "3"),
+        ("rfm_recency == 6 or orders == 2", "23"),
+        ("rfm_recency != 6", "12"),
+        ("not rfm_recency == 6", "12"),
+        ("not (rfm_recency == 6 or orders == 2)", "1"),
+        ("orders > 1 and (rfm_recency == 6 or rfm_recency == 1)", "13"),
+        ("orders > 5 or rfm_recency == 1 and orders < 3", "3"),
+        ("2 <= orders < 5", "12"),
+        ("5 > orders", "124"),
+        ("rfm_recency is None", "4"),
+        ("rfm_recency is not None", "123"),
+        ("revenue <= 0.30", "1"),
+        ("revenue == 0.3", "1"),
+        ("revenue >= 20", "23"),
+        ("ratio < 1.0", "14"),
+        ("ratio > -1", "124"),
+        ("'on' in city", "13"),
+        ("'%' in city", "2"),
+        ("'_' in city", "3"),
+        ("'on' not in city", "2"),
+        ("city == '50% off'", "2"),
+        ("city in ['Lyon', \"it's\"]", "1"),
+        ("email_consent", "14"),
+        ("not email_consent", "2"),
+        ("email_consent == True", "14"),
+        ("birth_date < '1985-01-01'", "1"),
+        ("'1985-01-01' <= birth_date <= '1990-06-01'", "2"),
+        ("last_order_at < '2024-02-01'", "1"),
+        ("last_order_at >= '2024-01-31T23:00:00'", "12"),
+        ("orders > rfm_recency", "13"),
+        ("\n  orders == 2\n", "2"),
+    ],
+)
+def test_a_rule_finds_its_customers(rule: str, ids: str) -> None:
+    """Each form of rule gives exactly the customers it reads as; an empty value is in no comparison."""
+    assert members(rule) == ids
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ("rfm_recncy == 1", "passive.yaml: rule: column 'rfm_recncy' is unknown; did you mean 'rfm_recency'?"),
+        ("zzz == 1", "column 'zzz' is unknown"),
+        ("orders == 'two'", "'orders' holds a number, and 'two' is not one"),
+        ("orders == True", "'orders' holds a number, and True is not one"),
+        ("city == 3", "'city' holds text, and 3 is not one"),
+        ("birth_date > '1990-13-01'", "'birth_date' holds a date, and '1990-13-01' is not one"),
+        ("birth_date > '19900101'", "'birth_date' holds a date"),
+        ("last_order_at > '2024-01-01T00:00:00+02:00'", "'last_order_at' holds a date and time"),
+        ("last_order_at > 'soon'", "'last_order_at' holds a date and time"),
+        ("email_consent == 'yes'", "'email_consent' holds true or false"),
+        ("orders", "'orders' holds a number: compare it with something"),
+        ("orders == None", "nothing equals None: write `orders is None`"),
+        ("orders is 3", "`is` goes with None only"),
+        ("'3' in orders", "'orders' holds a number: `in` looks into text only"),
+        ("orders in []", "an empty list"),
+        ("orders in city", "write `column in [..]`"),
+        ("orders == city", "'orders' holds a number, 'city' holds text"),
+        ("1 == 1", "names no column"),
+        ("__import__('os').system('true')", "is not a condition"),
+        ("orders == __import__('os')", "is neither a column nor a constant"),
+        ("orders == 1 + 1", "is neither a column nor a constant"),
+        ("city == f'{orders}'", "is neither a column nor a constant"),
+        ("orders ==", "rule: cannot be read at character"),
+        ("orders = 3", "rule: cannot be read at character"),
+        ("tags == 'x'", "'tags' holds something rules cannot compare"),
+    ],
+)  # fmt: skip
+def test_a_wrong_rule_is_explained(rule: str, message: str) -> None:
+    """What cannot be meant is refused in words that name the file, the column and the way out."""
+    with pytest.raises(ConfigError) as refused:
+        where_sql(rule, ROWS.schema, "passive.yaml")
+    assert message in str(refused.value)
+
+
+def test_text_cannot_leave_its_quotes() -> None:
+    """A constant with quotes in it is text to DuckDB, never SQL."""
+    assert members('city == "\' or 1=1 --"') == ""
+
+
+@pytest.mark.parametrize("path", AUDIENCES, ids=lambda path: path.stem)
+def test_the_shipped_audiences_are_rules(path: Path) -> None:
+    """Every shipped audience has a description and a rule that runs over a profile."""
+    audience = load_audience(path)
+    assert audience.name == path.stem
+    assert audience.description
+    assert set(members(audience.rule)) < set("1234")
+
+
+def test_a_wrong_file_is_addressed(tmp_path: Path) -> None:
+    """Unknown keys, a missing rule and a file of another shape are refused by file and field."""
+    path = tmp_path / "vip.yaml"
+    path.write_text("descripton: x\n")
+    with pytest.raises(ConfigError) as refused:
+        load_audience(path)
+    assert refused.value.problems == (
+        "vip.yaml: rule: Field required",
+        "vip.yaml: descripton: Extra inputs are not permitted",
+    )
+    path.write_text("- a\n")
+    with pytest.raises(ConfigError, match=r"vip\.yaml: an audience has a description and a rule"):
+        load_audience(path)
