@@ -94,6 +94,11 @@ class Exchange(HTTPAdapter):
             raise failure
         return response
 
+    def close(self) -> None:
+        """End the connections and let go of the pace, which is this session's own."""
+        super().close()
+        self.pace.close()
+
     def routed(self, url: str) -> str:
         """The address to call: a vendor's host is the sandbox's when there is one, and no other host is."""
         for host, target in self.routes.items():

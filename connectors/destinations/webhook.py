@@ -7,7 +7,8 @@
     POST {url}/read  {"keys": ["ada@example.com"]}
       → 200          {"records": [{"key": "ada@example.com", "fields": {"rfm": "champion"}}]}
 
-`op` is `upsert` (write these fields, null empties one), `clear` (the same, all null) or `delete`.
+`op` is `upsert` (write these fields, null empties one), `delete`, or `clear` (empty these fields of a
+record you have; never make one).
 `Octo-Signature: t=SECONDS,v1=HEX` holds the HMAC-SHA256 of `SECONDS.BODY`; refuse one older than five
 minutes. A batch may come twice, with the same `Idempotency-Key`: take it once.
 """

@@ -78,7 +78,7 @@ class Webhook(Twin):
                 yield {"key": key, "reason": f"TOO_LONG: over {LONGEST_TEXT} characters ({', '.join(long)})"}
             elif batch["op"] == "delete":
                 records.pop(key, None)
-            else:
+            elif batch["op"] == "upsert" or key in records:
                 records.setdefault(key, {}).update(fields)
 
 

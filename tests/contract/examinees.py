@@ -43,8 +43,14 @@ class Examinee:
     """Fields for which the twin refuses the row (with a reason), and that row only."""
     key: Callable[[int], str] = email
     """The key of the n-th customer, as this vendor spells it."""
+    awkward: str = "o'brien+octo@example.com"
+    """A key that is proper and needs quoting in the vendor's address or query."""
+    poison_key: str | None = None
+    """The poisonous row's key, where it is the key that is wrong; else a proper one."""
     second: Mapping[str, str] = field(default_factory=dict)
     """Credentials of another account at the same vendor."""
+    second_settings: Mapping[str, Any] = field(default_factory=dict)
+    """Settings that name another account, where those and not the credentials do."""
     wrong: Mapping[str, str] = field(default_factory=dict)
     """Credentials the twin refuses."""
     prepare: Callable[[Any], None] = lambda twin: None
@@ -53,6 +59,8 @@ class Examinee:
     """Whether the fields of `types` are missing at first and are made by `ensure_fields`."""
     sessions: bool = True
     """Whether `twin.expire()` ends a session that signing in again would renew."""
+    tells_wait: bool = True
+    """Whether the vendor says how long to wait when it is asked too much."""
     samples: Mapping[FieldType, tuple[Value, Value, Value]] = field(default_factory=dict)
     """Instead of SAMPLES, where the vendor cannot hold those; say why beside it."""
     cleared: Mapping[FieldType, Value] = field(default_factory=dict)
@@ -76,7 +84,7 @@ WEBHOOK = Examinee(
         "readable": True,
     },
     env={"WEBHOOK_SECRET": "sandbox-key"},
-    second={"WEBHOOK_SECRET": "sandbox-key-2"},
+    second_settings={"url": "https://hooks.example.com/octo-two"},
     wrong={"WEBHOOK_SECRET": "not-the-key"},
     key_field="email",
     types={kind.value: kind for kind in FieldType},

@@ -1,0 +1,62 @@
+"""What every test may ask for: a sandbox in this process or in its own, and a clock that obeys."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from connectors.sandbox.server import Sandbox
+
+SERVE = "from connectors.sandbox.server import serve; serve(0, lambda address: print(address, flush=True))"
+
+
+class Clock:
+    """Time that moves only when told to, or slept through: callable as seconds since 1970."""
+
+    def __init__(self, start: datetime = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)) -> None:
+        self.at = start
+
+    def __call__(self) -> float:
+        return self.at.timestamp()
+
+    def now(self) -> datetime:
+        """Naive UTC, as the warehouse and the ledger keep it."""
+        return self.at.replace(tzinfo=None)
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass, without waiting."""
+        self.at += timedelta(seconds=seconds)
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_leak_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A developer's OCTO_* settings and proxies must not change what a test does."""
+    for name in list(os.environ):
+        if name.startswith("OCTO_") and name != "OCTO_PROVE":
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """A fresh sandbox in this process."""
+    with Sandbox() as running:
+        yield running
+
+
+@pytest.fixture
+def sandbox_process() -> Iterator[str]:
+    """A fresh sandbox in a process of its own, for tests that kill theirs; its address."""
+    with subprocess.Popen([sys.executable, "-c", SERVE], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+        process.terminate()
