@@ -21,6 +21,8 @@ import sqlalchemy as sa
 Tables = Mapping[str, sa.TableClause]
 """Canonical table name → the SQLAlchemy table to select from."""
 
+Because = Callable[[Mapping[str, Any], Mapping[str, Any]], list[str]]
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -43,6 +45,8 @@ class Score:
     reads: tuple[str, ...]
     columns: tuple[Column, ...]
     compute: Callable[..., sa.Select[Any]]
+    because: Because | None = None
+    """Sentences for `octo explain`: a customer's row and the settings in force → what led to what."""
 
     @property
     def settings(self) -> Mapping[str, inspect.Parameter]:
@@ -56,7 +60,10 @@ class Score:
 
 
 def score(
-    *, reads: tuple[str, ...], columns: Mapping[str, tuple[str, str] | tuple[str, str, str]]
+    *,
+    reads: tuple[str, ...],
+    columns: Mapping[str, tuple[str, str] | tuple[str, str, str]],
+    because: Because | None = None,
 ) -> Callable[[Callable[..., sa.Select[Any]]], Score]:
     """Declare a score. `columns`: output column → (type, description) or (type, description, of), in output
     order, key left out."""
@@ -68,6 +75,7 @@ def score(
             reads=reads,
             columns=tuple(Column(name, *told) for name, told in columns.items()),
             compute=compute,
+            because=because,
         )
 
     return declare

@@ -6,7 +6,7 @@ never a position in a sorted list (which splits ties: facts/scores.md §2 and §
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Annotated, Any, Literal
 
@@ -31,7 +31,25 @@ Method = Literal["repeat_aware", "strict", "r_rfm"]
 Cuts = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=2, max_length=9)]
 
 
+def because(row: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
+    """The arithmetic of frequency × monetary, and the cells of the segment."""
+    recency, both = row["rfm_recency"], row["rfm_frequency_monetary"]
+    f, m = row["rfm_frequency"], row["rfm_monetary"]
+    told = f"frequency × monetary: the mean of {f} and {m}, halves upwards, is {both}"
+    if settings["fxm"] != "mean":
+        told = f"frequency × monetary: class {both} of orders × revenue"
+    given = settings["segments"]
+    segments = [Segment(**segment) for segment in given] if given else default_segments(settings["bins"])
+    mine = next(segment for segment in segments if (recency, both) in segment.cells())
+    return [
+        told,
+        f"{row['rfm_segment']}: recency in {list(mine.recency)} and frequency × monetary in"
+        f" {list(mine.frequency_monetary)}",
+    ]
+
+
 @score(
+    because=because,
     reads=("orders",),
     columns={
         "rfm_recency": (
