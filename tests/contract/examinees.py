@@ -93,5 +93,17 @@ WEBHOOK = Examinee(
     sessions=False,
 )
 
-EXAMINEES = (WEBHOOK,)
+BREVO = Examinee(
+    settings={"type": "brevo", "api_key": {"env": "BREVO_API_KEY"}, "list": "Octo customers"},
+    env={"BREVO_API_KEY": "sandbox-key"},
+    second={"BREVO_API_KEY": "sandbox-key-2"},
+    wrong={"BREVO_API_KEY": "not-the-key"},
+    key_field="EMAIL",
+    types={f"OCTO_{kind.value.upper()}": kind for kind in FieldType},
+    poison={},
+    poison_key="nowhere@example",
+    sessions=False,
+)
+
+EXAMINEES = (WEBHOOK, BREVO)
 """Every file of `connectors/destinations/` must be here: `test_wire.py` checks."""
