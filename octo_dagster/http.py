@@ -133,7 +133,7 @@ def session(
 ) -> requests.Session:
     """A session for this destination. `sandbox` (or OCTO_SANDBOX) sends its hosts' calls there."""
     sandbox = sandbox or os.environ.get("OCTO_SANDBOX")
-    if sandbox and not sandbox.startswith(("http://127.0.0.1", "http://localhost")):
+    if sandbox and urlsplit(sandbox).hostname not in ("127.0.0.1", "localhost"):
         raise ConfigError(f"OCTO_SANDBOX: {sandbox} is not on this machine's loopback")
     exchange = Exchange(destination, pace, log, sandbox, sleep)
     made = requests.Session()
