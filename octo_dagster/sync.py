@@ -127,7 +127,7 @@ class Sync(Frozen):
     """How much to read back after a delivery: a share, or a count from 1 on."""
     owners: tuple[str, ...] = ()
 
-    @field_validator("destination", mode="before")
+    @field_validator("destination", mode="plain")
     @classmethod
     def known_type(cls, value: Any, info: ValidationInfo) -> Any:
         """Look the destination's `type` up in the registry handed over as validation context."""

@@ -1,0 +1,177 @@
+"""`octo`: the verbs at a terminal. Exit codes: see `errors`; with `--json`, results are one JSON value."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import sqlalchemy as sa
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from octo_dagster import guard, run, show
+from octo_dagster.config import Project
+from octo_dagster.errors import OctoError
+from octo_dagster.ledger_tables import CHANGELOG
+from octo_dagster.plan import Options
+
+app = typer.Typer(
+    help="Knowledge about each customer, kept true in the tools where people work.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+console = Console()
+errors = Console(stderr=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+SyncName = Annotated[str, typer.Argument(help="The sync's name: its file in assets/syncs/ without .yaml.")]
+
+
+def answer(value: Any) -> None:
+    """A result as one JSON value on standard output."""
+    print(json.dumps(value, default=str, ensure_ascii=False, indent=2))  # noqa: T201 - the command's output
+
+
+@app.command()
+def check(as_json: AsJson = False) -> None:
+    """Read every file and say everything that is wrong with it."""
+    project = Project.here()
+    found = {
+        "syncs": list(project.syncs),
+        "sources": list(project.intakes),
+        "audiences": list(project.audiences),
+    }
+    if as_json:
+        answer(found)
+    else:
+        show.found(console, found)
+
+
+@app.command()
+def plan(
+    sync: SyncName,
+    full: Annotated[bool, typer.Option(help="Send every record again. Never removes.")] = False,
+    limit: Annotated[int | None, typer.Option(help="At most so many changes. Never removes.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Only this key; may be repeated.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Settle, then say what a delivery would change. Nothing is sent."""
+    project = Project.here()
+    drawn = run.prepare(project.sync(sync), project, Options(full, limit, tuple(only or ())))
+    trips = guard.trips(drawn, project.sync(sync).guards)
+    if as_json:
+        answer({**asdict(drawn), "guards": trips})
+    else:
+        show.plan(console, drawn, trips, project.plans.lines(project.sync(sync), drawn.id))
+
+
+@app.command()
+def deliver(
+    sync: SyncName,
+    plan_id: Annotated[str | None, typer.Option("--plan", help="This plan, as shown by `octo plan`.")] = None,
+    allow: Annotated[
+        str | None, typer.Option(help="A plan's id: deliver it although a guard refuses it.")
+    ] = None,
+    full: Annotated[bool, typer.Option(help="Send every record again. Never removes.")] = False,
+    limit: Annotated[int | None, typer.Option(help="At most so many changes. Never removes.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Only this key; may be repeated.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make the destination hold what the sync promises."""
+    project = Project.here()
+    promised = project.sync(sync)
+    if plan_id:
+        drawn = project.plans.load(sync, plan_id)
+    else:
+        drawn = run.prepare(promised, project, Options(full, limit, tuple(only or ())))
+    with bar(f"{sync} ⟶ {promised.destination.type}", drawn.changes, quiet=as_json) as advance:
+        report = run.carry_out(drawn, promised, project, allow, progress=advance)
+    if as_json:
+        answer(report.as_dict())
+    else:
+        show.report(console, report, drawn)
+    raise typer.Exit(report.exit_code)
+
+
+@app.command()
+def settle(sync: SyncName, as_json: AsJson = False) -> None:
+    """Find out what became of the changes that were never answered."""
+    project = Project.here()
+    counts = run.settle_only(project.sync(sync), project)
+    if as_json:
+        answer(dict(counts))
+    else:
+        show.settled(console, sync, counts)
+    raise typer.Exit(6 if counts["waiting"] else 0)
+
+
+@app.command()
+def verify(
+    sync: SyncName,
+    how_much: Annotated[float, typer.Option("--sample", help="A share below 1, or a count.")] = 1.0,
+    everything: Annotated[bool, typer.Option("--all", help="Compare every record held.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Read records back and compare them with what the ledger says is held."""
+    project = Project.here()
+    share = sys.maxsize if everything else how_much
+    found = run.verify_only(project.sync(sync), project, share)
+    if as_json:
+        answer(asdict(found))
+    else:
+        show.verified(console, sync, found)
+    raise typer.Exit(4 if found.drifts else 0)
+
+
+@app.command()
+def log(
+    sync: SyncName,
+    outcome: Annotated[str | None, typer.Option(help="accepted, rejected, invalid, skipped.")] = None,
+    most: Annotated[int, typer.Option("--last", help="How many lines.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """The last changes asked for, and what became of each."""
+    query = sa.select(CHANGELOG).where(CHANGELOG.c.sync == sync).order_by(CHANGELOG.c.id.desc()).limit(most)
+    if outcome:
+        query = query.where(CHANGELOG.c.outcome == outcome)
+    rows = [dict(row) for row in Project.here().ledger.read(query)]
+    if as_json:
+        answer(rows)
+    else:
+        show.log(console, rows)
+
+
+@app.command()
+def sandbox(port: Annotated[int, typer.Option(help="Port on the loopback; 0 picks one.")] = 4100) -> None:
+    """Serve every vendor's twin on this machine, with a page of what each holds."""
+    from connectors.sandbox.server import serve  # noqa: PLC0415 - only this command needs a server
+
+    serve(port, lambda address: console.print(f"Sandbox at [link]{address}[/link] (Ctrl-C ends it)"))
+
+
+@contextmanager
+def bar(title: str, total: int, *, quiet: bool) -> Iterator[Any]:
+    """A progress bar on standard error; nothing when quiet or when there is nothing to do."""
+    if quiet or not total:
+        yield lambda done: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=errors, transient=True) as progress:
+        task = progress.add_task(title, total=total)
+        yield lambda done: progress.advance(task, done)
+
+
+def main() -> None:
+    """Run a command; an error on purpose is said in words and ends with its exit code."""
+    try:
+        app()
+    except OctoError as error:
+        errors.print(f"[red]{type(error).__name__}[/red]", highlight=False)
+        errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        sys.exit(error.exit_code)

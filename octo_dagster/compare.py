@@ -1,0 +1,50 @@
+"""Do two values mean the same? Numbers as numbers, text without its outer blanks, absent as empty."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+
+from octo_dagster.model import Fields, Value
+
+
+def differing(wanted: Fields, held: Fields, tolerances: Mapping[str, float] | None = None) -> tuple[str, ...]:
+    """The fields of `wanted` that `held` does not have so, in order; fields only `held` has do not count."""
+    allowed = tolerances or {}
+    return tuple(
+        name
+        for name, value in wanted.items()
+        if name not in held or not same(value, held[name], allowed.get(name, 0))
+    )
+
+
+def missing(wanted: Fields, found: Fields) -> tuple[str, ...]:
+    """The fields a destination does not hold as sent; one it does not mention is empty there."""
+    return tuple(name for name, value in wanted.items() if not same(value, found.get(name)))
+
+
+def same(one: Value, other: Value, tolerance: float = 0) -> bool:
+    """Whether two values are equal, numbers within `tolerance`."""
+    if empty(one) or empty(other):
+        return empty(one) and empty(other)
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one == other
+    if isinstance(one, list) or isinstance(other, list):
+        return one == other
+    if isinstance(one, str) and isinstance(other, str):
+        return one.strip() == other.strip()
+    left, right = numeric(one), numeric(other)
+    if left is None or right is None:
+        return False
+    return abs(left - right) <= Decimal(str(tolerance))
+
+
+def empty(value: Value) -> bool:
+    return value is None or value in ("", [])
+
+
+def numeric(value: Value) -> Decimal | None:
+    try:
+        return Decimal(str(value))
+    except InvalidOperation:
+        return None

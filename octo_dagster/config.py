@@ -1,0 +1,106 @@
+"""A project: its YAML files as types, and where its state is kept."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+from connectors import registry
+from octo_dagster import document
+from octo_dagster.errors import ConfigError
+from octo_dagster.intake import Intake
+from octo_dagster.ledger import Ledger
+from octo_dagster.plan import Folder
+from octo_dagster.rules import Audience, where_sql
+from octo_dagster.sync import Sync
+from octo_dagster.warehouse import Warehouse
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Project:
+    """Everything there is to a project: `root/assets/*.yaml` says what, `home` holds the state."""
+
+    root: Path
+    home: Path
+
+    @classmethod
+    def here(cls) -> Project:
+        """The project of this process: OCTO_PROJECT (default: the working folder, or where Octo is
+        installed from) and OCTO_HOME (default: `.octo` in it)."""
+        root = Path(os.environ.get("OCTO_PROJECT") or found())
+        return cls(root, Path(os.environ.get("OCTO_HOME") or root / ".octo"))
+
+    @cached_property
+    def syncs(self) -> Mapping[str, Sync]:
+        """Name → sync, for every file of `assets/syncs/`."""
+        context = {"destinations": registry.destinations()}
+        return self.all("syncs", lambda path: document.load(path, Sync, context))
+
+    @cached_property
+    def intakes(self) -> Mapping[str, Intake]:
+        """Name → source, for every file of `assets/sources/`."""
+        context = {"sources": registry.sources()}
+        return self.all("sources", lambda path: document.load(path, Intake, context))
+
+    @cached_property
+    def audiences(self) -> Mapping[str, Audience]:
+        """Name → audience, for every file of `assets/audiences/`."""
+        return self.all("audiences", lambda path: document.load(path, Audience))
+
+    def all(self, folder: str, load: Callable[[Path], T]) -> dict[str, T]:
+        """Every YAML file of a folder, loaded. ConfigError holds the mistakes of all of them."""
+        made: dict[str, T] = {}
+        problems: list[str] = []
+        for path in sorted((self.root / "assets" / folder).glob("*.yaml")):
+            try:
+                made[path.stem] = load(path)
+            except ConfigError as error:
+                problems += error.problems
+        if problems:
+            raise ConfigError(*problems)
+        return made
+
+    def sync(self, name: str) -> Sync:
+        """One sync by name. ConfigError, naming those there are, when there is none."""
+        if name not in self.syncs:
+            raise ConfigError(f"there is no sync {name!r}; there are {', '.join(self.syncs) or 'none'}")
+        return self.syncs[name]
+
+    def where(self, sync: Sync) -> str | None:
+        """The sync's audience as SQL over the table it reads; None when it has none."""
+        if sync.audience is None:
+            return None
+        if sync.audience not in self.audiences:
+            known = ", ".join(self.audiences) or "none"
+            raise ConfigError(f"{sync.name}.yaml: audience: there is no {sync.audience!r}; there are {known}")
+        schema = self.warehouse.schema(sync.reads)
+        return where_sql(self.audiences[sync.audience].rule, schema, f"{sync.audience}.yaml")
+
+    @cached_property
+    def warehouse(self) -> Warehouse:
+        """The project's tables."""
+        return Warehouse(self.home / "warehouse")
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The project's ledger: OCTO_LEDGER, a SQLAlchemy address, or a SQLite file in `home`."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        url = os.environ.get("OCTO_LEDGER") or f"sqlite:///{self.home / 'ledger.sqlite'}"
+        return Ledger(url, self.home / "locks")
+
+    @property
+    def plans(self) -> Folder:
+        """Where drawn plans are kept."""
+        return Folder(self.home / "plans")
+
+
+def found() -> Path:
+    """The working folder if it has `assets/`, else the folder Octo itself lies in."""
+    here = Path.cwd()
+    return here if (here / "assets").is_dir() else Path(__file__).resolve().parents[1]

@@ -1,0 +1,154 @@
+"""One connection to one destination for one sync: signs in, cuts batches, sends, polls, reads back.
+
+What `settle`, `deliver` and `verify` share. It turns every way a call can end into receipts or one of
+the errors of `errors`, and signs in again once when a session has expired.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from octo_dagster.compare import missing
+from octo_dagster.destination import AnyDestination, FieldReport
+from octo_dagster.errors import Expired, Retryable
+from octo_dagster.http import Call, session
+from octo_dagster.model import Batch, Fields, Op, Outcome, Receipt, Sent
+from octo_dagster.pace import Pace
+
+T = TypeVar("T")
+
+TRIES = 6
+"""How often a call that was certainly not carried out goes again within one run."""
+
+LONGEST_WAIT = 60.0
+PATIENCE = 900.0
+"""Seconds a run watches one unfinished job before it leaves it to the next run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Where a courier works: pacing store, sandbox, clock. Tests hand in their own."""
+
+    pace_store: Path | None = None
+    sandbox: str | None = None
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
+    patience: float = PATIENCE
+
+
+@dataclass
+class Courier:
+    """Opened by `courier`; its calls are counted. Not shared between threads."""
+
+    destination: AnyDestination
+    around: Surroundings
+    calls: list[Call] = field(default_factory=list)
+    api: Any = None
+
+    def __post_init__(self) -> None:
+        pace = Pace(self.destination.rates, self.around.pace_store, self.destination.type)
+        self.http = session(self.destination, pace, self.calls.append, self.around.sandbox, self.around.sleep)
+
+    def close(self) -> None:
+        """End the session's connections."""
+        self.http.close()
+
+    def account(self) -> str:
+        """Sign in and say whose account it is."""
+        return self.again(lambda: self.destination.account(self.api))
+
+    def again(self, call: Callable[[], T]) -> T:
+        """Carry out a call, waiting and repeating while it certainly was not done. Retryable at last."""
+        renewed = False
+        for attempt in range(1, TRIES + 1):
+            try:
+                if self.api is None:
+                    self.api = self.destination.connect(self.http)
+                return call()
+            except Expired:
+                if renewed:
+                    raise
+                renewed, self.api = True, None
+            except Retryable as error:
+                if attempt == TRIES:
+                    raise
+                wait = error.wait if error.wait is not None else 0.25 * 2**attempt
+                self.around.sleep(min(wait, LONGEST_WAIT))
+        raise Retryable(f"{self.destination.type}: signing in again did not help")
+
+    def ensure_fields(self, types: Any, *, create: bool) -> FieldReport:
+        """See Destination.ensure_fields."""
+        return self.again(lambda: self.destination.ensure_fields(self.api, types, create=create))
+
+    def open(self, batch: Batch) -> str | None:
+        """See Destination.open."""
+        return self.again(lambda: self.destination.open(self.api, batch))
+
+    def send(self, batch: Batch) -> Sent:
+        """See Destination.send. BatchRejected, Unanswered and Fatal are the caller's to tell apart."""
+        return complete(batch, self.again(lambda: self.destination.send(self.api, batch)))
+
+    def ask(self, batch: Batch) -> Sent | None:
+        """What became of a batch with a token, watched until decided or out of patience."""
+        wait, longest = self.destination.poll_seconds
+        end = self.around.clock() + self.around.patience
+        while True:
+            sent = self.again(lambda: self.destination.settle(self.api, batch))
+            if sent is None:
+                return None
+            if sent.token is None or self.around.clock() >= end:
+                return complete(batch, sent)
+            self.around.sleep(wait)
+            wait = min(wait * 1.5, longest)
+
+    def read(
+        self, keys: Sequence[str], fields: Iterable[str], since: datetime | None = None
+    ) -> dict[str, Fields]:
+        """See Destination.read."""
+        wanted = list(fields)
+        return self.again(lambda: self.destination.read(self.api, keys, wanted, since))
+
+    def confirm(self, batch: Batch, receipts: Sequence[Receipt]) -> list[Receipt]:
+        """Believe a silent vendor's acceptance only after reading back; what did not stick is rejected."""
+        accepted = {r.key for r in receipts if r.outcome is Outcome.ACCEPTED}
+        if not self.destination.silent or not accepted:
+            return list(receipts)
+        changes = {c.key: c for c in batch.changes if c.key in accepted}
+        fields = {name for c in changes.values() for name in c.fields}
+        found = self.read(list(changes), sorted(fields), batch.opened_at)
+        return [
+            judged(batch.op, changes[r.key].fields, found.get(r.key), r) if r.key in accepted else r
+            for r in receipts
+        ]
+
+
+def complete(batch: Batch, sent: Sent) -> Sent:
+    """The answer with every row in it: one nobody mentioned is pending under a token, else unknown."""
+    told = {receipt.key for receipt in sent.receipts}
+    outcome = Outcome.PENDING if sent.token else Outcome.UNKNOWN
+    rest = tuple(Receipt(key, outcome) for key in batch.keys if key not in told)
+    mine = set(batch.keys)
+    return Sent(tuple(r for r in sent.receipts if r.key in mine) + rest, sent.token)
+
+
+def judged(op: Op, wanted: Fields, found: Fields | None, receipt: Receipt) -> Receipt:
+    """An acceptance held against what the destination really holds."""
+    trouble = unlike(op, wanted, found)
+    if trouble is None:
+        return receipt
+    return Receipt(receipt.key, Outcome.REJECTED, f"accepted by the destination, but {trouble}")
+
+
+def unlike(op: Op, wanted: Fields, found: Fields | None) -> str | None:
+    """How what is held differs from what was asked; None when it does not."""
+    if op in (Op.LEAVE, Op.DELETE):
+        return None if found is None else "the record is still there"
+    if found is None:
+        return None if op is Op.CLEAR else "the record is not there"
+    lost = missing(wanted, found)
+    return f"not stored: {', '.join(lost)}" if lost else None

@@ -1,0 +1,345 @@
+"""Records against the ledger: draw the plan.
+
+Never writes to the ledger and never calls a destination. The same sync file, table version, ledger
+revision and options always give the same plan under the same id.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from octo_dagster.compare import differing
+from octo_dagster.ledger import Ledger
+from octo_dagster.mapping import Compiled, column, compiled, decoded
+from octo_dagster.model import Mode
+from octo_dagster.plan import (
+    ADDED,
+    CHANGED,
+    CHANGES,
+    INVALID,
+    ORDINARY,
+    REMOVED,
+    Counts,
+    Folder,
+    Options,
+    Plan,
+    definition,
+    sendable,
+)
+from octo_dagster.sync import Sync
+from octo_dagster.warehouse import Warehouse, quoted
+
+MEMORY = "512MB"
+"""What planning holds before it spills, whatever the number of customers."""
+
+PAGE = 1_000
+"""Changed records looked up in the ledger at a time."""
+
+
+def draw(
+    sync: Sync,
+    warehouse: Warehouse,
+    ledger: Ledger,
+    folder: Folder,
+    where: str | None = None,
+    options: Options = ORDINARY,
+) -> Plan:
+    """What must change now. `where` is the audience as SQL over the table; None means every row.
+
+    ConfigError when the table or a column does not exist."""
+    drawing = Drawing(sync, warehouse, ledger, where, options)
+    drawing.waiting = in_flight(sync, ledger, folder)
+    id_ = drawing.id()
+    place = folder.path(sync.name, id_)
+    temporary = place.with_name(f".{id_}.{os.getpid()}")
+    temporary.mkdir(parents=True, exist_ok=True)
+    try:
+        plan = drawing.onto(temporary, id_)
+        write(temporary / "plan.json", json.dumps(asdict(plan)))
+        if place.exists():
+            shutil.rmtree(place)
+        temporary.rename(place)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return plan
+
+
+def in_flight(sync: Sync, ledger: Ledger, folder: Folder) -> set[str]:
+    """Keys that were sent and have no answer yet: nothing more is asked of them."""
+    return {
+        line.key
+        for batch in ledger.unsettled(sync.name)
+        for line in folder.lines(sync, batch.plan, batch.rows)
+    }
+
+
+def write(path: Path, text: str) -> None:
+    with path.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+class Drawing:
+    """One drawing of a plan: the tables it compares, then the three kinds of change."""
+
+    def __init__(
+        self, sync: Sync, warehouse: Warehouse, ledger: Ledger, where: str | None, options: Options
+    ) -> None:
+        self.sync = sync
+        self.warehouse = warehouse
+        self.ledger = ledger
+        self.where = where
+        self.options = options
+        self.version = warehouse.existing(sync.reads)
+        self.revision = ledger.revision(sync.name)
+        self.definition = definition(sync)
+        self.sql: Compiled = compiled(sync, warehouse.schema(sync.reads))
+        self.seen = {ADDED: 0, CHANGED: 0, REMOVED: 0, "owed": 0, "passed": 0}
+        self.waiting: set[str] = set()
+
+    def id(self) -> str:
+        """The plan's name: equal inputs, equal id."""
+        inputs = [
+            self.sync.name,
+            self.definition,
+            self.version,
+            self.revision,
+            self.where,
+            asdict(self.options),
+        ]
+        return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:12]
+
+    def onto(self, folder: Path, id_: str) -> Plan:
+        with self.warehouse.connect({self.sync.reads: self.version}, MEMORY) as connection:
+            connection.execute("set preserve_insertion_order = false")
+            self.tables(connection)
+            self.write_invalid(connection, folder / "invalid.parquet")
+            self.write_changes(connection, folder / "changes.parquet")
+            counts = self.counts(connection)
+        return Plan(
+            id=id_,
+            sync=self.sync.name,
+            mode=self.sync.mode.value,
+            reads=self.sync.reads,
+            version=self.version,
+            revision=self.revision,
+            definition=self.definition,
+            counts=counts,
+            key_field=self.sync.key.to,
+            types=dict(self.sql.types),
+            options=self.options,
+        )
+
+    def tables(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """`mapped`: every row as a record; `held`: what the ledger knows; `twice`: keys that are not one."""
+        wanted = [f"({self.where})"] if self.where else []
+        wanted += [f"coalesce({column(self.sync.consent)}, false)"] if self.sync.consent else []
+        condition = f"where {' and '.join(wanted)}" if wanted else ""
+        connection.execute(
+            f"""create view mapped as
+                select {self.sql.spelled} as spelled, {self.sql.key} as key,
+                       {self.sql.record} as record, {self.sql.invalid} as reason
+                from {column(self.sync.reads)} {condition}"""
+        )
+        connection.register("ledger_pages", self.held_reader())
+        connection.execute("create table held as select * from ledger_pages")
+        connection.unregister("ledger_pages")
+        self.mark_waiting(connection)
+        connection.execute(
+            """create table twice as select key, count(*) as times from mapped
+               where key <> '' group by key having count(*) > 1"""
+        )
+
+    def held_reader(self) -> pa.RecordBatchReader:
+        schema = pa.schema({"key": pa.string(), "fingerprint": pa.string(), "owed": pa.bool_()})
+
+        def pages() -> Iterator[pa.RecordBatch]:
+            for page in self.ledger.held(self.sync.name):
+                keys, prints, owed = zip(*page, strict=True)
+                arrays = [
+                    pa.array(keys, pa.string()),
+                    pa.array(prints, pa.string()),
+                    pa.array([reason is not None for reason in owed], pa.bool_()),
+                ]
+                yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+        return pa.RecordBatchReader.from_batches(schema, pages())
+
+    def mark_waiting(self, connection: duckdb.DuckDBPyConnection) -> None:
+        connection.register("waiting_keys", pa.table({"key": pa.array(sorted(self.waiting), pa.string())}))
+        connection.execute("create table waiting as select key from waiting_keys")
+
+    def write_invalid(self, connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+        """Rows without a key, with somebody else's key, or with a value that will not do."""
+        key = self.sync.key.to
+        connection.execute(
+            f"""create table invalid as
+                select m.key, case
+                    when coalesce(m.key, '') = '' then {quoted(f"{key}: the row has no key")}
+                    when t.times is not null then {quoted(f"{key}: ")} || t.times || ' rows have this key'
+                    else m.reason end as reason
+                from mapped m left join twice t on m.key = t.key
+                where coalesce(m.key, '') = '' or t.times is not null or m.reason is not null"""
+        )
+        reader = connection.sql("select key, reason from invalid").to_arrow_reader(50_000)
+        with pq.ParquetWriter(path, INVALID) as writer:
+            for batch in reader:
+                writer.write_batch(batch.cast(INVALID))
+
+    def write_changes(self, connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+        """Removals first: a withdrawn consent must not wait behind ten thousand updates."""
+        with path.open("wb") as file:
+            with pq.ParquetWriter(file, CHANGES, compression="zstd") as writer:
+                for page in self.removed(connection):
+                    writer.write_table(pa.Table.from_pylist(page, CHANGES), row_group_size=20_000)
+                for page in self.changed(connection):
+                    writer.write_table(pa.Table.from_pylist(page, CHANGES), row_group_size=20_000)
+                for batch in self.added(connection):
+                    writer.write_batch(batch)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def good(self, connection_filter: str, what: str) -> str:
+        """SQL for good rows beside what is held of them, narrowed by `only`."""
+        only = ""
+        if self.options.only:
+            listed = ", ".join("'" + key.replace("'", "''") + "'" for key in self.options.only)
+            only = f"and m.spelled in ({listed})"
+        return f"""select {what} from mapped m left join held h on m.key = h.key
+                   where m.key <> '' and m.reason is null {only}
+                     and m.key not in (select key from twice)
+                     and m.key not in (select key from waiting) and {connection_filter}"""
+
+    def room(self) -> int | None:
+        """How many more changes `limit` allows."""
+        if self.options.limit is None:
+            return None
+        return max(self.options.limit - self.seen[ADDED] - self.seen[CHANGED], 0)
+
+    def removed(self, connection: duckdb.DuckDBPyConnection) -> Iterator[list[dict[str, Any]]]:
+        """What the ledger holds and no row, not even an invalid one, stands for any more."""
+        if self.sync.mode is not Mode.MIRROR or self.options.full or self.options.limit is not None:
+            return
+        query = """select key from held where fingerprint is not null
+                   and key not in (select key from mapped where key is not null)
+                   and key not in (select key from waiting)"""
+        only = {key.strip().lower() for key in self.options.only}
+        for keys in pages(connection.sql(query)):
+            known = self.ledger.rows(self.sync.name, keys)
+            fields = self.ledger.fields(self.sync.name, keys)
+            page = [
+                {
+                    "kind": REMOVED,
+                    "key": key,
+                    "spelled": known[key]["spelled"],
+                    "before": fields.get(key, "{}"),
+                    "created": known[key]["created"],
+                }
+                for key in keys
+                if not only or known[key]["spelled"].lower() in only
+            ]
+            self.seen[REMOVED] += len(page)
+            yield page
+
+    def changed(self, connection: duckdb.DuckDBPyConnection) -> Iterator[list[dict[str, Any]]]:
+        """Held records whose fingerprint differs, and of those the ones that differ in a field."""
+        if self.sync.mode is Mode.CREATE_ONLY:
+            return
+        sure = "h.fingerprint = '' or h.owed" if not self.options.full else "true"
+        query = self.good(
+            f"h.fingerprint is not null and ({sure} or md5(m.record) <> h.fingerprint)",
+            f"m.key, m.spelled, m.record, md5(m.record), ({sure}) as sure, h.owed",
+        )
+        for rows in pages(connection.sql(query)):
+            before = self.ledger.fields(self.sync.name, [row[0] for row in rows])
+            page = [self.change(row, before.get(row[0], "{}")) for row in rows]
+            kept = [line for line in page if line is not None]
+            room = self.room()
+            if room is not None and len(kept) > room:
+                self.seen["passed"] += len(kept) - room
+                kept = kept[:room]
+            self.seen[CHANGED] += len(kept)
+            yield kept
+
+    def change(self, row: tuple[Any, ...], before: str) -> dict[str, Any] | None:
+        key, spelled, record, fingerprint, sure, owed = row
+        fields = sendable(self.sync, record, new=False)
+        tolerances = {m.to: m.tolerance for m in self.sync.fields if m.tolerance}
+        if not sure and not differing(fields, decoded(before), tolerances):
+            return None
+        self.seen["owed"] += bool(owed)
+        return {
+            "kind": CHANGED,
+            "key": key,
+            "spelled": spelled,
+            "record": record,
+            "fingerprint": fingerprint,
+            "before": before,
+        }
+
+    def added(self, connection: duckdb.DuckDBPyConnection) -> Iterator[pa.RecordBatch]:
+        """Records the destination is not known to hold."""
+        room = self.room()
+        limit = "" if room is None else f"order by m.key limit {room}"
+        what = f"""'{ADDED}' as kind, m.key, m.spelled, m.record, md5(m.record) as fingerprint,
+                   cast(null as varchar) as before, cast(null as boolean) as created"""
+        if room is not None:
+            every = one(connection, self.good("h.fingerprint is null", "count(*)"))
+            self.seen["passed"] += max(every - room, 0)
+        self.seen["owed"] += one(connection, self.good("h.fingerprint is null and h.owed", "count(*)"))
+        query = f"{self.good('h.fingerprint is null', what)} {limit}"
+        for batch in connection.sql(query).to_arrow_reader(20_000):
+            self.seen[ADDED] += batch.num_rows
+            yield batch.cast(CHANGES)
+
+    def counts(self, connection: duckdb.DuckDBPyConnection) -> Counts:
+        rows = one(connection, "select count(*) from mapped")
+        invalid = one(connection, "select count(*) from invalid")
+        waiting = one(
+            connection,
+            """select count(*) from mapped m where m.key in (select key from waiting)
+               and m.reason is null and m.key not in (select key from twice)""",
+        )
+        outside = self.seen["passed"]
+        if self.options.only:
+            outside += rows - invalid - waiting - one(connection, self.good("true", "count(*)"))
+        sent = self.seen[ADDED] + self.seen[CHANGED]
+        return Counts(
+            rows=rows,
+            held=one(connection, "select count(*) from held where fingerprint is not null"),
+            added=self.seen[ADDED],
+            changed=self.seen[CHANGED],
+            removed=self.seen[REMOVED],
+            unchanged=rows - sent - invalid - waiting - outside,
+            owed=self.seen["owed"],
+            invalid=invalid,
+            waiting=waiting,
+            left_out=outside,
+        )
+
+
+def one(connection: duckdb.DuckDBPyConnection, query: str) -> int:
+    """The single number a query answers."""
+    return int(connection.execute(query).fetchall()[0][0])
+
+
+def pages(relation: duckdb.DuckDBPyRelation) -> Iterator[list[Any]]:
+    """The rows of a query a page at a time; of a query with one column, its values."""
+    single = len(relation.columns) == 1
+    for batch in relation.to_arrow_reader(PAGE):
+        rows: Sequence[Any] = list(zip(*(c.to_pylist() for c in batch.columns), strict=True))
+        for start in range(0, len(rows), PAGE):
+            page = rows[start : start + PAGE]
+            yield [row[0] for row in page] if single else list(page)

@@ -1,0 +1,60 @@
+"""Receipts into ledger entries: what is held from now on, and what the log says of it."""
+
+from __future__ import annotations
+
+from octo_dagster.compare import same
+from octo_dagster.ledger import Entry
+from octo_dagster.mapping import encoded
+from octo_dagster.model import Fields, Op, Outcome, Receipt
+from octo_dagster.plan import Line
+
+
+def entry(line: Line, op: Op, receipt: Receipt) -> Entry:
+    """What the ledger learns from a decided receipt (accepted or rejected)."""
+    accepted = receipt.outcome is Outcome.ACCEPTED
+    removal = op is not Op.UPSERT
+    return Entry(
+        key=line.key,
+        spelled=line.spelled,
+        op=line.kind,
+        outcome=receipt.outcome.value,
+        fingerprint=None if removal else line.fingerprint,
+        fields=None if removal else encoded({**(line.before or {}), **line.fields}),
+        keep=not accepted,
+        created=receipt.created,
+        reason=None if accepted else receipt.reason or "rejected without a reason",
+        changed=changed(line),
+    )
+
+
+def doubtful(line: Line, op: Op) -> Entry:
+    """A change that may or may not have happened, and will be asked for again whatever it was.
+
+    Held under an empty fingerprint: still Octo's to send again, and to take back."""
+    before = line.before or {}
+    return Entry(
+        key=line.key,
+        spelled=line.spelled,
+        op=line.kind,
+        outcome=Outcome.UNKNOWN.value,
+        fingerprint="",
+        fields=encoded(before if op is not Op.UPSERT else {**line.fields, **before}),
+    )
+
+
+def unlogged(line: Line, outcome: str, reason: str) -> Entry:
+    """A log line that moves nothing: a row skipped or refused before any call."""
+    return Entry(line.key, line.spelled, line.kind, outcome, None, None, keep=True, reason=reason)
+
+
+def changed(line: Line) -> str | None:
+    """Field → [before, after] of a changed record; nothing for a new one, whose fields the snapshot has."""
+    if line.before is None or not line.fields:
+        return None
+    before: Fields = line.before
+    moved = {
+        name: [before.get(name), value]
+        for name, value in line.fields.items()
+        if not same(before.get(name), value)
+    }
+    return encoded(moved)  # type: ignore[arg-type]

@@ -1,0 +1,234 @@
+"""A row → a record: rename, coerce, round, fill or leave out. Compiled to SQL: a million rows take seconds.
+
+`compiled` turns a sync's mappings into DuckDB expressions over the table it reads. Per row they give
+the key as spelled and as compared, the record as canonical JSON text, its fingerprint, and the reason
+why the row is invalid, if it is. The same row always gives the same text.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping as Map
+from dataclasses import dataclass
+from decimal import Decimal
+
+import pyarrow as pa
+
+from octo_dagster.errors import ConfigError
+from octo_dagster.model import Fields, FieldType, Value
+from octo_dagster.sync import Mapping, Nulls, Sync
+from octo_dagster.warehouse import quoted
+
+FLOAT_DECIMALS = 6
+"""Decimals kept of a float: sums of floats differ from run to run in their last bits."""
+
+PLACE = re.compile(r"\{\{|\}\}|\{(\w+)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """SQL expressions over one row of the table a sync reads."""
+
+    spelled: str
+    """The key as it is sent; NULL or blank when the row has none."""
+    key: str
+    """The key as it is compared: trimmed, and lower-cased where the vendor ignores case."""
+    record: str
+    """The mapped fields as JSON text, in the order of the file, nulls included."""
+    invalid: str
+    """`field: reason` of the first field that will not do; NULL for a good row."""
+    types: Map[str, FieldType]
+    """Destination field → type, the key's field included."""
+
+
+def compiled(sync: Sync, schema: pa.Schema) -> Compiled:
+    """The sync's mappings as SQL. ConfigError names every column the table does not have."""
+    known = {field.name: field.type for field in schema}
+    check_columns(sync, known)
+    spelled = f"trim(cast({column(sync.key.from_)} as varchar))"
+    parts = [expressions(mapping, known) for mapping in sync.fields]
+    pairs = ", ".join(f"{quoted(m.to)}, {value}" for m, (value, _, _) in zip(sync.fields, parts, strict=True))
+    types = {m.to: kind for m, (_, _, kind) in zip(sync.fields, parts, strict=True)}
+    return Compiled(
+        spelled=spelled,
+        key=f"lower({spelled})" if sync.destination.keys_ignore_case else spelled,
+        record=f"cast(json_object({pairs}) as varchar)",
+        invalid=first_reason(sync, parts),
+        types={sync.key.to: FieldType.TEXT, **types},
+    )
+
+
+def check_columns(sync: Sync, known: Map[str, pa.DataType]) -> None:
+    wanted = {sync.key.from_, *(m.from_ for m in sync.fields if m.from_)}
+    wanted |= {name for m in sync.fields for name in places(m.template or "")}
+    wanted |= {sync.consent} if sync.consent else set()
+    missing = sorted(name for name in wanted if name not in known)
+    if missing:
+        have = ", ".join(sorted(known))
+        raise ConfigError(
+            *(f"{sync.name}.yaml: {sync.reads} has no column {m!r}; it has {have}" for m in missing)
+        )
+
+
+def expressions(mapping: Mapping, known: Map[str, pa.DataType]) -> tuple[str, str | None, FieldType]:
+    """One field: its value, the condition that makes it invalid (None: it cannot be), its type."""
+    if mapping.from_ is None:
+        return fixed(mapping)
+    raw = column(mapping.from_)
+    kind = mapping.type or natural(known[mapping.from_])
+    value = coerced(raw, known[mapping.from_], kind, mapping.round)
+    bad = None if value == raw else f"{raw} is not null and {value} is null"
+    if kind is FieldType.TEXT and pa.types.is_string(known[mapping.from_]):
+        bad = None
+    if mapping.nulls is Nulls.DEFAULT:
+        value = f"coalesce({value}, {literal(mapping.default)})"
+    return value, bad, kind
+
+
+def fixed(mapping: Mapping) -> tuple[str, None, FieldType]:
+    """A constant or a template: the same for everyone, or text put together."""
+    if mapping.template is not None:
+        return template(mapping.template), None, FieldType.TEXT
+    constant = mapping.constant
+    kind = (
+        FieldType.BOOLEAN
+        if isinstance(constant, bool)
+        else FieldType.INTEGER
+        if isinstance(constant, int)
+        else FieldType.DECIMAL
+        if isinstance(constant, float)
+        else FieldType.TEXT
+    )
+    return literal(constant), None, mapping.type or kind
+
+
+def natural(arrow: pa.DataType) -> FieldType:
+    """The field type a column has of itself."""
+    if pa.types.is_boolean(arrow):
+        return FieldType.BOOLEAN
+    if pa.types.is_integer(arrow):
+        return FieldType.INTEGER
+    if pa.types.is_decimal(arrow) or pa.types.is_floating(arrow):
+        return FieldType.DECIMAL
+    if pa.types.is_date(arrow):
+        return FieldType.DATE
+    if pa.types.is_timestamp(arrow):
+        return FieldType.DATETIME
+    if pa.types.is_list(arrow) or pa.types.is_large_list(arrow):
+        return FieldType.LIST
+    return FieldType.TEXT
+
+
+def coerced(raw: str, arrow: pa.DataType, kind: FieldType, decimals: int | None) -> str:
+    """SQL for `raw` as `kind`, NULL where it cannot be read as that."""
+    if kind is FieldType.DECIMAL:
+        return decimal(raw, arrow, decimals)
+    if kind is FieldType.INTEGER:
+        return integer(raw, arrow, decimals)
+    if kind is FieldType.BOOLEAN:
+        return raw if pa.types.is_boolean(arrow) else f"try_cast({raw} as boolean)"
+    if kind is FieldType.DATE:
+        return f"strftime(try_cast({raw} as date), '%Y-%m-%d')"
+    if kind is FieldType.DATETIME:
+        return f"strftime(try_cast({raw} as timestamp), '%Y-%m-%dT%H:%M:%SZ')"
+    if kind is FieldType.LIST:
+        return raw
+    return text(raw, arrow, decimals)
+
+
+def decimal(raw: str, arrow: pa.DataType, decimals: int | None) -> str:
+    if pa.types.is_integer(arrow) and decimals is None:
+        return f"cast({raw} as decimal(38, 0))"
+    scale = arrow.scale if pa.types.is_decimal(arrow) else FLOAT_DECIMALS
+    exact = f"try_cast({raw} as decimal(38, {max(scale, decimals or 0)}))"
+    return exact if decimals is None else f"cast(round({exact}, {decimals}) as decimal(38, {decimals}))"
+
+
+def integer(raw: str, arrow: pa.DataType, decimals: int | None) -> str:
+    """Whole numbers only, unless `round: 0` says that a fraction may be rounded off."""
+    if pa.types.is_integer(arrow):
+        return raw
+    exact = f"try_cast({raw} as decimal(38, {FLOAT_DECIMALS}))"
+    if decimals is not None:
+        return f"cast(round({exact}) as bigint)"
+    return f"case when {exact} = round({exact}) then cast({exact} as bigint) end"
+
+
+def text(raw: str, arrow: pa.DataType, decimals: int | None) -> str:
+    if pa.types.is_string(arrow) or pa.types.is_large_string(arrow):
+        return raw
+    if pa.types.is_timestamp(arrow):
+        return f"strftime({raw}, '%Y-%m-%dT%H:%M:%SZ')"
+    if pa.types.is_floating(arrow) or decimals is not None:
+        return f"cast({decimal(raw, arrow, decimals)} as varchar)"
+    return f"cast({raw} as varchar)"
+
+
+def template(pattern: str) -> str:
+    """SQL that fills a template's places with columns as text."""
+    parts: list[str] = []
+    end = 0
+    for place in PLACE.finditer(pattern):
+        parts.append(quoted(pattern[end : place.start()]))
+        name = place.group(1)
+        braces = quoted(place.group(0)[0])
+        parts.append(f"coalesce(cast({column(name)} as varchar), '')" if name else braces)
+        end = place.end()
+    return " || ".join([*parts, quoted(pattern[end:])])
+
+
+def places(pattern: str) -> set[str]:
+    """The columns a template names."""
+    return {place.group(1) for place in PLACE.finditer(pattern) if place.group(1)}
+
+
+def first_reason(sync: Sync, parts: list[tuple[str, str | None, FieldType]]) -> str:
+    cases = [
+        f"when {bad} then {quoted(f'{m.to}: not {article(kind)}: ')} || {shown(m)}"
+        for m, (_, bad, kind) in zip(sync.fields, parts, strict=True)
+        if bad
+    ]
+    return f"case {' '.join(cases)} end" if cases else "cast(null as varchar)"
+
+
+def shown(mapping: Mapping) -> str:
+    """The start of the value that would not do, for whoever has to mend it."""
+    return f"left(cast({column(mapping.from_ or '')} as varchar), 60)"
+
+
+def article(kind: FieldType) -> str:
+    return f"an {kind}" if kind is FieldType.INTEGER else f"a {kind}"
+
+
+def column(name: str) -> str:
+    """A column's name, quoted."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(value: str | int | float | bool | None) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    return quoted(value or "")
+
+
+def decoded(record: str) -> dict[str, Value]:
+    """A record's JSON text as typed values: fractions are Decimal, never float."""
+    made: dict[str, Value] = json.loads(record, parse_float=Decimal)
+    return made
+
+
+def encoded(fields: Fields) -> str:
+    """Typed values as compact JSON text; the inverse of `decoded`."""
+    return json.dumps(fields, ensure_ascii=False, separators=(",", ":"), default=number)
+
+
+def number(value: object) -> int | float | str:
+    """A Decimal as JSON; as text when a float would not hold it (`compare` reads either)."""
+    if not isinstance(value, Decimal):
+        raise TypeError(f"not a field value: {type(value).__name__}")
+    if value == value.to_integral_value():
+        return int(value)
+    return float(value) if Decimal(repr(float(value))) == value else str(value)

@@ -1,0 +1,215 @@
+"""The verbs in order: settle → plan → guard → deliver → verify. What the CLI, a test and an asset call."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from octo_dagster import guard
+from octo_dagster.config import Project
+from octo_dagster.courier import Courier, Surroundings
+from octo_dagster.deliver import Delivery, Tally, deliver
+from octo_dagster.destination import FieldReport
+from octo_dagster.draw import draw
+from octo_dagster.errors import DeliveryError, Fatal
+from octo_dagster.guard import allowed
+from octo_dagster.plan import ORDINARY, Options, Plan
+from octo_dagster.settle import settle
+from octo_dagster.sync import Sync
+from octo_dagster.verify import Verified, verify
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a delivery did. `exit_code` is 0 only when every change was accepted or lawfully left."""
+
+    run: str
+    sync: str
+    plan: str
+    planned: int
+    tally: Tally
+    invalid: int
+    unaccounted: int
+    """Planned changes that are in no other figure, because the run stopped before them."""
+    settled: Counter[str] = field(default_factory=Counter)
+    """Of earlier runs' unanswered changes: accepted, rejected, waiting, again."""
+    verified: Verified | None = None
+    fields: FieldReport = field(default_factory=FieldReport)
+    calls: int = 0
+    writes: int = 0
+    """Of the calls, those that were not GET."""
+    error: str | None = None
+    exit_code: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for `--json` and for asset metadata."""
+        return asdict(self)
+
+    def over(self, sync: Sync) -> bool:
+        """Whether more was rejected than the sync's guards call usual."""
+        return self.tally.rejected > allowed(sync.guards.max_rejected, self.planned)
+
+
+@contextmanager
+def courier(sync: Sync, project: Project, around: Surroundings | None = None) -> Iterator[Courier]:
+    """A connection to the sync's destination, closed at the end."""
+    made = Courier(sync.destination, around or surroundings(project))
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def surroundings(project: Project) -> Surroundings:
+    """Pacing is shared by every process of the project."""
+    return Surroundings(pace_store=project.home / "pace.sqlite")
+
+
+def new_run() -> str:
+    """A name for one run."""
+    return uuid.uuid4().hex[:12]
+
+
+def finish(sync: Sync, project: Project, link: Courier) -> Counter[str]:
+    """Settle what earlier runs left open; nothing is called when nothing is open."""
+    if not project.ledger.unsettled(sync.name):
+        return Counter()
+    guard.check_account(sync, project.ledger, link.account())
+    return settle(sync, project.ledger, project.plans, link, new_run())
+
+
+def prepare(
+    sync: Sync, project: Project, options: Options = ORDINARY, around: Surroundings | None = None
+) -> Plan:
+    """What must change for the destination to hold what the sync promises.
+
+    Finishes yesterday's sentences first: what was sent and never answered is settled. Busy when
+    another run has the sync; DeliveryError when something must be settled and cannot be."""
+    with project.ledger.lock(sync.name), courier(sync, project, around) as link:
+        finish(sync, project, link)
+        keep = {batch.plan for batch in project.ledger.unsettled(sync.name)}
+        project.plans.prune(sync.name, keep)
+        return draw(sync, project.warehouse, project.ledger, project.plans, project.where(sync), options)
+
+
+def carry_out(
+    plan: Plan,
+    sync: Sync,
+    project: Project,
+    allow: str | None = None,
+    around: Surroundings | None = None,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Report:
+    """Make it so; refuse, before the first call, a plan no person would expect.
+
+    PlanStale and GuardTripped are raised, with nothing written. What the destination could not do is
+    in the report (`error`, `exit_code`), with everything that was done before it."""
+    with project.ledger.lock(sync.name), courier(sync, project, around) as link:
+        guard.check_fresh(plan, sync, project.ledger, project.warehouse)
+        guard.check(plan, sync.guards, allow)
+        run = new_run()
+        project.ledger.begin_run(sync.name, run, plan.id)
+        delivery = Delivery(sync, plan, project.plans, project.ledger, link, run, Tally(), progress)
+        return attempt(delivery)
+
+
+def attempt(delivery: Delivery) -> Report:
+    """One delivery from signing in to verifying, and its line in `sync_runs` whatever happens."""
+    error: DeliveryError | None = None
+    fields, checked = FieldReport(), None
+    try:
+        if delivery.plan.changes:
+            fields = make_ready(delivery)
+        deliver(delivery)
+        if delivery.plan.changes:
+            checked = check_some(delivery)
+    except DeliveryError as stopped:
+        error = stopped
+    report = summed(delivery, fields, checked, error)
+    status = "failed" if error or report.exit_code in (5, 6) else "done"
+    delivery.ledger.end_run(delivery.run, status, figures(report), report.error)
+    return report
+
+
+def make_ready(delivery: Delivery) -> FieldReport:
+    """The right account, with every field in place. Fatal when a field cannot be used as mapped."""
+    sync, link = delivery.sync, delivery.courier
+    guard.check_account(sync, delivery.ledger, link.account())
+    fields = link.ensure_fields(delivery.plan.types, create=sync.create_fields)
+    if fields.problems:
+        raise Fatal(f"{sync.name}: nothing was written: {'; '.join(fields.problems)}")
+    return fields
+
+
+def check_some(delivery: Delivery) -> Verified | None:
+    """Read a sample back, as the sync's `verify` says."""
+    sync = delivery.sync
+    if sync.verify == 0 or not sync.destination.can_read():
+        return None
+    return verify(sync, delivery.ledger, delivery.courier, delivery.run, sync.verify)
+
+
+def summed(
+    delivery: Delivery, fields: FieldReport, checked: Verified | None, error: DeliveryError | None
+) -> Report:
+    tally, plan = delivery.tally, delivery.plan
+    done = tally.accepted + tally.rejected + tally.waiting + tally.unsent + tally.skipped
+    calls = delivery.courier.calls
+    return Report(
+        run=delivery.run,
+        sync=plan.sync,
+        plan=plan.id,
+        planned=plan.changes,
+        tally=tally,
+        invalid=plan.counts.invalid,
+        unaccounted=plan.changes - done,
+        verified=checked,
+        fields=fields,
+        calls=len(calls),
+        writes=sum(call.method not in ("GET", "HEAD") for call in calls),
+        error=str(error) if error else None,
+        exit_code=exit_code(tally, plan, error, plan.changes - done),
+    )
+
+
+def exit_code(tally: Tally, plan: Plan, error: DeliveryError | None, unaccounted: int) -> int:
+    """The worst thing first: what stopped the run, then what is unknown, unsent, rejected."""
+    if error is not None:
+        return error.exit_code
+    if tally.waiting or plan.counts.waiting:
+        return 6
+    if tally.unsent or unaccounted:
+        return 5
+    return 4 if tally.rejected else 0
+
+
+def figures(report: Report) -> dict[str, int]:
+    """The report's numbers, for `sync_runs`."""
+    return {
+        "planned": report.planned,
+        **asdict(report.tally),
+        "invalid": report.invalid,
+        "unaccounted": report.unaccounted,
+        "calls": report.calls,
+        "writes": report.writes,
+        "drifted": len(report.verified.drifts) if report.verified else 0,
+    }
+
+
+def settle_only(sync: Sync, project: Project, around: Surroundings | None = None) -> Counter[str]:
+    """Settle, and nothing else."""
+    with project.ledger.lock(sync.name), courier(sync, project, around) as link:
+        return finish(sync, project, link)
+
+
+def verify_only(
+    sync: Sync, project: Project, how_much: float, around: Surroundings | None = None
+) -> Verified:
+    """Compare the destination with the ledger, and nothing else."""
+    with project.ledger.lock(sync.name), courier(sync, project, around) as link:
+        guard.check_account(sync, project.ledger, link.account())
+        return verify(sync, project.ledger, link, new_run(), how_much)

@@ -1,0 +1,147 @@
+"""What became of the changes we never heard back about? Answered before anything new is planned.
+
+By job, where the destination named one; else by reading back. Afterwards the ledger says only what
+is known: accepted, rejected, or *unsure* (held under an empty fingerprint, so it goes again).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from octo_dagster.courier import Courier, unlike
+from octo_dagster.journal import doubtful, entry
+from octo_dagster.ledger import Entry, Ledger, OpenBatch
+from octo_dagster.model import Batch, Change, Fields, Op, Outcome, Receipt
+from octo_dagster.plan import Folder, Line, Plan
+from octo_dagster.sync import Sync
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """How many changes each way."""
+
+    accepted: int = 0
+    rejected: int = 0
+    waiting: int = 0
+    """Still in a job of the destination that has not ended."""
+    again: tuple[Line, ...] = ()
+    """Not carried out, or not known to be: to be sent again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A batch on its way: the intent on disk, and the plan's lines it stands for."""
+
+    intent: OpenBatch
+    op: Op
+    lines: tuple[Line, ...]
+    plan: Plan
+
+    def batch(self) -> Batch:
+        """As the destination is handed it."""
+        changes = tuple(Change(line.spelled, asked(line, self.op, self.plan)) for line in self.lines)
+        return Batch(
+            id=self.intent.id,
+            op=self.op,
+            changes=changes,
+            key_field=self.plan.key_field,
+            types=self.plan.types,
+            token=self.intent.token,
+            opened_at=self.intent.opened_at,
+        )
+
+
+def asked(line: Line, op: Op, plan: Plan) -> Fields:
+    """The fields a change writes. Clearing empties exactly what Octo is known to have put there."""
+    if op is Op.UPSERT:
+        return dict(line.fields)
+    if op is Op.CLEAR:
+        return {name: None for name in (line.before or {}) if name in plan.types}
+    return {}
+
+
+def settle(sync: Sync, ledger: Ledger, folder: Folder, courier: Courier, run: str) -> Counter[str]:
+    """Settle every open batch of a sync; how many changes were accepted, rejected, waiting, again.
+
+    DeliveryError when the destination cannot be asked."""
+    counts: Counter[str] = Counter()
+    for intent in ledger.unsettled(sync.name):
+        plan = folder.load(sync.name, intent.plan)
+        lines = tuple(folder.lines(sync, intent.plan, intent.rows))
+        one = settle_one(sync, ledger, courier, run, Sent(intent, Op(intent.op), lines, plan))
+        counts += Counter(
+            accepted=one.accepted, rejected=one.rejected, waiting=one.waiting, again=len(one.again)
+        )
+    return counts
+
+
+def settle_one(sync: Sync, ledger: Ledger, courier: Courier, run: str, sent: Sent) -> Settled:
+    """Settle one batch: by its job, and by reading back whatever the job does not tell."""
+    batch = sent.batch()
+    answer = courier.ask(batch) if batch.token else None
+    receipts = list(answer.receipts) if answer else [Receipt(key, Outcome.UNKNOWN) for key in batch.keys]
+    receipts = courier.confirm(batch, receipts)
+    receipts = find_out(courier, batch, receipts)
+    return close(sync, ledger, run, sent, receipts, sure=courier.destination.in_order)
+
+
+def find_out(courier: Courier, batch: Batch, receipts: Sequence[Receipt]) -> list[Receipt]:
+    """Read back the rows nobody can tell of: as asked is accepted; the rest is unsent, or stays unknown."""
+    unknown = {r.key for r in receipts if r.outcome is Outcome.UNKNOWN}
+    if not unknown or not courier.destination.can_read():
+        return list(receipts)
+    changes = {c.key: c for c in batch.changes if c.key in unknown}
+    names = sorted({name for c in changes.values() for name in c.fields})
+    found = courier.read(list(changes), names)
+    told = []
+    for receipt in receipts:
+        if receipt.key not in unknown:
+            told.append(receipt)
+        elif unlike(batch.op, changes[receipt.key].fields, found.get(receipt.key)) is None:
+            told.append(Receipt(receipt.key, Outcome.ACCEPTED))
+        elif receipt.key not in found and courier.destination.in_order:
+            told.append(Receipt(receipt.key, Outcome.UNSENT))
+        else:
+            told.append(receipt)
+    return told
+
+
+def close(
+    sync: Sync, ledger: Ledger, run: str, sent: Sent, receipts: Iterable[Receipt], *, sure: bool
+) -> Settled:
+    """Write down what is known of a batch. Pending rows keep its intent open, narrowed to them.
+
+    A row that stayed unknown, or was unsent while an older version is held, becomes unsure unless
+    `sure` says that nothing of it can land later."""
+    lines = {line.spelled: line for line in sent.lines}
+    by: dict[Outcome, list[Line]] = {outcome: [] for outcome in Outcome}
+    entries: list[Entry] = []
+    for receipt in receipts:
+        line = lines[receipt.key]
+        by[receipt.outcome].append(line)
+        if receipt.outcome in (Outcome.ACCEPTED, Outcome.REJECTED):
+            entries.append(entry(line, sent.op, receipt))
+        elif receipt.outcome is Outcome.UNKNOWN or (receipt.outcome is Outcome.UNSENT and not sure):
+            entries.append(doubtful(line, sent.op))
+    pending = by[Outcome.PENDING]
+    rest = replace(sent.intent, rows=ranges(line.position for line in pending)) if pending else None
+    ledger.settle(sync.name, run, sent.intent.id, entries, rest)
+    return Settled(
+        accepted=len(by[Outcome.ACCEPTED]),
+        rejected=len(by[Outcome.REJECTED]),
+        waiting=len(pending),
+        again=tuple(by[Outcome.UNSENT] + by[Outcome.UNKNOWN]),
+    )
+
+
+def ranges(positions: Iterable[int]) -> tuple[tuple[int, int], ...]:
+    """Positions as half-open ranges: 1 2 3 7 → (1, 4) (7, 8)."""
+    made: list[tuple[int, int]] = []
+    for position in sorted(positions):
+        if made and made[-1][1] == position:
+            made[-1] = (made[-1][0], position + 1)
+        else:
+            made.append((position, position + 1))
+    return tuple(made)

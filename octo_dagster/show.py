@@ -1,0 +1,124 @@
+"""Plans, reports and logs as people read them at a terminal."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from octo_dagster.mapping import encoded
+from octo_dagster.plan import Line, Plan
+from octo_dagster.run import Report
+from octo_dagster.verify import Verified
+
+
+def grid(title: str, *columns: str) -> Table:
+    """An empty table with these columns."""
+    made = Table(title=title, title_justify="left", title_style="bold", header_style="dim")
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    return made
+
+
+def found(console: Console, what: Mapping[str, Sequence[str]]) -> None:
+    """What `octo check` read, all of it good."""
+    table = grid("Every file is good", "kind", "files", "names")
+    for kind, names in what.items():
+        table.add_row(kind, str(len(names)), ", ".join(names))
+    console.print(table)
+
+
+def plan(console: Console, drawn: Plan, trips: Sequence[str], lines: Iterable[Line]) -> None:
+    """A plan: its figures, a look at its changes, and how to deliver it."""
+    table = grid(f"Plan {drawn.id} of {drawn.sync}", "", "rows")
+    for name in ("added", "changed", "removed", "unchanged", "owed", "invalid", "waiting", "left_out"):
+        count = getattr(drawn.counts, name)
+        table.add_row(name.replace("_", " "), f"{count:,}", style=None if count else "dim")
+    console.print(table)
+    changes = grid("The first changes", "what", "key", "fields")
+    for line in islice(lines, 8):
+        changes.add_row(line.kind, line.spelled, movement(line))
+    if drawn.changes:
+        console.print(changes)
+    for trip in trips:
+        console.print(f"[red]refused by a guard:[/red] {trip}", highlight=False)
+    more = f" --allow {drawn.id}" if trips else ""
+    console.print(f"To deliver it: [bold]octo deliver {drawn.sync} --plan {drawn.id}{more}[/bold]")
+
+
+def movement(line: Line) -> str:
+    """A change's fields: for a record held already, only those that move."""
+    if line.before is None or not line.fields:
+        return encoded(line.fields) if line.fields else ""
+    before = line.before
+    moved = [
+        f"{name}: {before.get(name)} → {value}"
+        for name, value in line.fields.items()
+        if before.get(name) != value
+    ]
+    return ", ".join(moved)
+
+
+def report(console: Console, done: Report, drawn: Plan) -> None:
+    """What a delivery did."""
+    tally = done.tally
+    table = grid(f"Delivery {done.run} of {done.sync}", "", "changes")
+    figures = {
+        "planned": done.planned,
+        "accepted": tally.accepted,
+        "rejected": tally.rejected,
+        "waiting for a job": tally.waiting,
+        "not carried out": tally.unsent + done.unaccounted,
+        "skipped by mode": tally.skipped,
+        "unchanged, not sent": drawn.counts.unchanged,
+        "invalid, not sent": done.invalid,
+        "calls made": done.calls,
+    }
+    for name, count in figures.items():
+        table.add_row(name, f"{count:,}", style=None if count else "dim")
+    if done.verified:
+        drifts = len(done.verified.drifts)
+        table.add_row("read back, as they should be", f"{done.verified.compared - drifts:,}")
+        table.add_row("read back, different", f"{drifts:,}", style="red" if drifts else "dim")
+    console.print(table)
+    if done.error:
+        console.print(f"[red]stopped:[/red] {done.error}", highlight=False)
+    if tally.rejected or done.invalid:
+        console.print(f"Why: [bold]octo log {done.sync} --outcome rejected[/bold] (or invalid)")
+
+
+def settled(console: Console, sync: str, counts: Counter[str]) -> None:
+    """What settling found."""
+    if not counts:
+        console.print(f"{sync}: nothing is unsettled")
+        return
+    table = grid(f"Settled of {sync}", "", "changes")
+    for name, count in counts.items():
+        table.add_row(name, f"{count:,}")
+    console.print(table)
+
+
+def verified(console: Console, sync: str, found: Verified) -> None:
+    """What verifying found."""
+    console.print(f"{sync}: {found.compared:,} records compared, {len(found.drifts):,} differ")
+    if found.drifts:
+        table = grid("Different at the destination (sent again next run)", "key", "fields")
+        for drift in found.drifts[:50]:
+            table.add_row(drift.key, ", ".join(drift.fields) or "the record is gone")
+        console.print(table)
+
+
+def log(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Lines of the change log, newest first."""
+    table = grid("Change log", "at", "key", "op", "outcome", "what")
+    for row in rows:
+        moved = json.loads(row["fields"] or "{}")
+        what = row["reason"] or ", ".join(f"{name}: {a} → {b}" for name, (a, b) in moved.items())
+        at = row["at"].isoformat(sep=" ", timespec="seconds")
+        table.add_row(at, row["key"] or "", row["op"], row["outcome"], what)
+    console.print(table)
