@@ -1,0 +1,1 @@
+"""What Octo costs, measured beside what it is measured against."""
