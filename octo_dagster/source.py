@@ -2,42 +2,55 @@
 
 A source is one frozen class in one file of `connectors/sources/`; its fields are its YAML. It knows
 how to fetch rows in Arrow batches and nothing of what they mean: which user column is which canonical
-column is said in the YAML's `tables`, and judged by `canonical`.
+column is said in the YAML's `tables`, and judged by `conform`.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
+ORIGIN = pa.field("_origin", pa.string())
+"""Where a row came from: a table's name, or a file's name and line."""
+FAULT = pa.field("_fault", pa.string())
+"""Why a row could not be read; null for a good one. A row with a fault has no other values."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pull:
-    """What to fetch: everything, or what came since a cursor."""
+    """What to fetch: everything, or what came since a state."""
 
     table: str
-    """The source's own name for it: a table, a query, a file pattern."""
-    columns: tuple[str, ...] | None = None
-    """The user's columns that are mapped; None means all of them."""
+    """The source's own name for it: a table, or a file pattern."""
+    query: str | None = None
+    """A query of the user's own in place of a table."""
+    columns: tuple[str, ...] = ()
+    """The user's columns that are wanted."""
     cursor: str | None = None
     """The user's column that grows with every change, where there is one."""
     after: Any = None
-    """The greatest cursor value already here, as `Page.cursor` gave it; None for a first load."""
+    """`Reading.state` of the last pull that was kept; None for a first load."""
+    overlap: int = 0
+    """How far before `after` to begin again: seconds, or units of a numeric cursor. For clocks that
+    disagree and transactions that commit late; whoever stores the rows drops those it has."""
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """One Arrow batch of rows, where each came from, and how far it reaches."""
+class Reading:
+    """Rows on their way, in batches of bounded memory, and what to remember once they are kept."""
 
-    rows: pa.RecordBatch
-    """The user's columns plus `_origin` (text): a file's name and row, or a table's name."""
-    cursor: Any = None
-    """The greatest cursor value up to and including this page; JSON-able; None when not asked for."""
+    rows: pa.RecordBatchReader
+    """The wanted columns, then `_origin` and `_fault`. SourceError while iterating when it breaks off."""
+    state: Any
+    """JSON-able; known before the first row is, so that both can be written in one commit."""
+    whole: bool = False
+    """Whether these rows are all there is now, so that a row that is missing is gone."""
+    begin: Any = None
+    """The cursor this reading begins at: rows from there on may have come before. None: none did."""
 
 
 class Source(BaseModel, ABC):
@@ -48,10 +61,14 @@ class Source(BaseModel, ABC):
     type: str
 
     @abstractmethod
-    def read(self, pull: Pull) -> Iterator[Page]:
-        """Rows in pages of bounded memory. Rows whose cursor equals `after` come again (they may have
-        been committed late), so whoever stores them merges by key. SourceError when unreachable."""
+    def columns(self, pull: Pull) -> tuple[str, ...]:
+        """The columns there are to want; empty when nobody can know yet. SourceError when unreachable."""
 
     @abstractmethod
-    def keys(self, table: str, key: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
-        """Every key that exists now, to find what was deleted since."""
+    def read(self, pull: Pull) -> Reading:
+        """Rows whose cursor is at or after `after`: those equal to it come again, since more of them may
+        have been committed late. SourceError when unreachable."""
+
+    @abstractmethod
+    def keys(self, pull: Pull, key: tuple[str, ...]) -> pa.RecordBatchReader | None:
+        """Every key that exists now, to find what was deleted since; None when it cannot be asked."""

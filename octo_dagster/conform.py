@@ -1,0 +1,180 @@
+"""Judge every raw row by its contract: what is kept becomes the canonical table, the rest says why not.
+
+Of each key the newest version counts: the greatest cursor, then the last pull. Versions that are equal in
+both and in every value collapse into one; when their values differ nobody can say which is true and all of
+them are rejected. Every raw row ends as exactly one of kept, rejected, collapsed, superseded, deleted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import duckdb
+import pyarrow as pa
+from deltalake import write_deltalake
+
+from octo_dagster.canonical import CONTRACTS, REJECTED, Contract
+from octo_dagster.errors import ConfigError, SourceError
+from octo_dagster.intake import Intake
+from octo_dagster.judge import judged
+from octo_dagster.pull import naive, quoted
+from octo_dagster.warehouse import Warehouse
+from octo_dagster.warehouse import quoted as literal
+
+FATES = ("kept", "rejected", "collapsed", "superseded", "deleted")
+
+
+@dataclass(frozen=True, slots=True)
+class Conformed:
+    """What became of every raw row of one canonical table, over all its sources."""
+
+    table: str
+    read: int
+    kept: int
+    rejected: int
+    collapsed: int
+    """Equal to a row that was kept (or rejected) in its place."""
+    superseded: int
+    """Older versions."""
+    deleted: int
+    reasons: Mapping[str, int]
+    """`field: reason` → rows rejected for it, most frequent first."""
+    version: int
+    """The canonical table's version made."""
+    versions: Mapping[str, int]
+    """The raw tables' versions read."""
+
+
+def conform(
+    table: str, intakes: Sequence[Intake], warehouse: Warehouse, now: datetime, run: str
+) -> Conformed:
+    """Replace the canonical table by what its sources hold now, and their `rejected_rows`.
+
+    SourceError when a source has more rejected rows than its `max_rejected`: `rejected_rows` is written
+    then, and the canonical table keeps what it had. Nothing later than `now` (UTC) is let in."""
+    feeding = [intake for intake in intakes if table in intake.tables]
+    versions = {intake.raw(table): pulled(intake, table, warehouse) for intake in feeding}
+    with warehouse.connect(versions) as connection:
+        for number, intake in enumerate(feeding):
+            connection.execute(judged(number, intake, table, connection, naive(now)))
+        if len(feeding) > 1:
+            part_ways(connection, len(feeding))
+        for number, intake in enumerate(feeding):
+            record(connection, number, (intake.name, table), warehouse, (naive(now), run))
+        counts = [count(connection, number) for number in range(len(feeding))]
+        for number, intake in enumerate(feeding):
+            bound(intake, table, counts[number], reasons(connection, [number]))
+        told = reasons(connection, range(len(feeding)))
+        version = publish(connection, CONTRACTS[table], len(feeding), warehouse, versions)
+    sums = {fate: sum(counted[fate] for counted in counts) for fate in ("read", *FATES)}
+    return Conformed(table, **sums, reasons=told, version=version, versions=versions)
+
+
+def pulled(intake: Intake, table: str, warehouse: Warehouse) -> int:
+    """The newest version of a raw table. ConfigError before its first pull."""
+    version = warehouse.version(intake.raw(table))
+    if version is None:
+        raise ConfigError(f"{intake.name}.yaml: tables.{table}: never pulled")
+    return version
+
+
+def part_ways(connection: duckdb.DuckDBPyConnection, parts: int) -> None:
+    """A key that two sources both keep is nobody's: reject it in each of them."""
+    kept = " union all ".join(f"select _key from judged_{n} where _fate = 'kept'" for n in range(parts))
+    connection.execute(
+        f"create temp table shared as select _key from ({kept}) group by _key having count(*) > 1"
+    )
+    for n in range(parts):
+        connection.execute(
+            f"update judged_{n} set _fate = 'rejected', _reason = 'key of another source too', _field = 'key'"
+            " where _fate = 'kept' and _key in (select _key from shared)"
+        )
+
+
+def count(connection: duckdb.DuckDBPyConnection, number: int) -> dict[str, int]:
+    """Rows by fate, and `read`. That they add up is asserted: anything else is our bug."""
+    found = dict(connection.execute(f"select _fate, count(*) from judged_{number} group by _fate").fetchall())
+    counted = {fate: int(found.get(fate, 0)) for fate in FATES}
+    read = connection.execute(f"select count(*) from source_{number}").fetchall()[0][0]
+    if sum(counted.values()) != read or set(found) - set(FATES):
+        raise AssertionError(f"{read} rows read, but {found}")
+    return {"read": int(read)} | counted
+
+
+def reasons(connection: duckdb.DuckDBPyConnection, numbers: Sequence[int]) -> dict[str, int]:
+    """`field: reason` → rows, most frequent first."""
+    parts = " union all ".join(
+        f"select _field || ': ' || _reason as why from judged_{n} where _fate = 'rejected'" for n in numbers
+    )
+    return dict(
+        connection.execute(
+            f"select why, count(*) from ({parts}) group by why order by count(*) desc, why"
+        ).fetchall()
+    )
+
+
+def record(
+    connection: duckdb.DuckDBPyConnection,
+    number: int,
+    part: tuple[str, str],
+    warehouse: Warehouse,
+    when: tuple[datetime, str],
+) -> None:
+    """Replace the rejected rows of this source and table; other parts may be written at the same time."""
+    source, table = part
+    at, run = when
+    rows: pa.Table = connection.sql(
+        f"""select {literal(run)} as run, timestamp '{at.isoformat(sep=" ")}' as at,
+            {literal(source)} as source, {literal(table)} as "table", _key as key, _origin as origin,
+            _field as field, _value as value, _reason as reason, _others as others
+            from judged_{number} where _fate = 'rejected' order by reason, field, key, origin"""
+    ).to_arrow_table()
+    root = warehouse.root / "rejected_rows"
+    if warehouse.version("rejected_rows") is None:
+        write_deltalake(root, REJECTED.empty_table(), mode="ignore")
+    where = f'source = {literal(source)} and "table" = {literal(table)}'
+    write_deltalake(root, rows.cast(REJECTED), mode="overwrite", predicate=where)
+
+
+def bound(intake: Intake, table: str, counted: Mapping[str, int], told: Mapping[str, int]) -> None:
+    """SourceError with the commonest reasons when more was rejected than the file allows."""
+    limit, rejected, read = intake.max_rejected, counted["rejected"], counted["read"]
+    if rejected <= (limit if limit >= 1 else limit * read):
+        return
+    top = ", ".join(f"{why} ({rows})" for why, rows in list(told.items())[:5])
+    raise SourceError(
+        f"{intake.name}: {table}: {rejected} of {read} rows rejected, more than max_rejected allows: {top}"
+    )
+
+
+def publish(
+    connection: duckdb.DuckDBPyConnection,
+    contract: Contract,
+    parts: int,
+    warehouse: Warehouse,
+    versions: Mapping[str, int],
+) -> int:
+    """Write the kept rows: the contract's columns in its order, then what the sources carry besides."""
+    if not parts:
+        return warehouse.replace(contract.name, contract.arrow.empty_table())
+    kept = " union all by name ".join(
+        f"select * exclude (_key, _origin, _fate, _field, _value, _reason, _others) from judged_{n}"
+        " where _fate = 'kept'"
+        for n in range(parts)
+    )
+    rows = connection.sql(kept)
+    extras = [quoted(name) for name in rows.columns if name not in contract.names]
+    listed = ", ".join([quoted(name) for name in contract.names] + extras)
+    stream = connection.sql(f"select {listed} from ({kept})").to_arrow_reader()
+    schema = pa.schema([contract_field(contract, field) for field in stream.schema])
+    batches = (batch.cast(schema) for batch in stream)
+    note = {"conformed": dict(versions)}
+    return warehouse.replace(contract.name, pa.RecordBatchReader.from_batches(schema, batches), note)
+
+
+def contract_field(contract: Contract, field: pa.Field) -> pa.Field:
+    """Exactly the contract's type, where the contract has the column."""
+    place = contract.arrow.get_field_index(field.name)
+    return field if place < 0 else contract.arrow.field(place)

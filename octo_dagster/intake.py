@@ -1,0 +1,185 @@
+"""One source's file: where its rows come from, and which of its columns mean what.
+
+source: {type: sql, url: {env: SHOP_DATABASE_URL}}
+timezone: Europe/Paris          # of timestamps that state no zone
+currency: EUR                   # amounts are reported in it; rows without a currency have it
+rates: {USD: 0.93}              # one USD in EUR; an order in any other currency is rejected
+max_rejected: 1%                # beyond this share (or count) of the rows nothing is published
+tables:
+  orders:                       # a canonical table
+    from: sales.orders          # or `query:`, or a file pattern
+    cursor: updated_at          # left out: every pull reads the whole table
+    overlap: 600                # optional: begin this many seconds before the last cursor
+    deletes: reconcile          # none | reconcile | {column: deleted_at}
+    columns:
+      order_id: id
+      status: {from: state, values: {paid: completed, void: cancelled}}
+      ordered_at: {from: placed, format: "%d/%m/%Y %H:%M"}
+      net_amount: {from: total, decimal: ","}
+      channel: {value: web}
+      loyalty_tier: tier        # not in the contract: carried along as it is
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import yaml
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from octo_dagster.canonical import CONTRACTS
+from octo_dagster.errors import ConfigError
+from octo_dagster.source import Pull, Source
+from octo_dagster.sync import Frozen, Share
+
+NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+class Mapped(Frozen):
+    """Where one canonical column comes from, and how to read it."""
+
+    from_: str | None = Field(default=None, alias="from")
+    """The user's column."""
+    value: str | int | bool | None = None
+    """The same for every row, in place of a column."""
+    values: Mapping[str, str] = {}
+    """The user's word → ours; words not listed stay as they are."""
+    format: str | None = None
+    """How a date is spelled, in strptime's letters; left out, as ISO 8601."""
+    decimal: Literal[".", ","] = "."
+    """The decimal sign of numbers in text; with a comma, dots and spaces group digits."""
+
+    @model_validator(mode="after")
+    def one_origin(self) -> Mapped:
+        if (self.from_ is None) == (self.value is None):
+            raise ValueError("give exactly one of from, value")
+        return self
+
+
+class SoftDelete(Frozen):
+    """A column that says a row is deleted: set, or true."""
+
+    column: str
+
+
+def mapped(value: Any) -> Any:
+    """`order_id: id` is short for `order_id: {from: id}`."""
+    return {"from": value} if isinstance(value, str) else value
+
+
+class TableIntake(Frozen):
+    """One canonical table from one source."""
+
+    from_: str = Field(default="", alias="from")
+    query: str | None = None
+    cursor: str | None = None
+    overlap: int = Field(default=0, ge=0)
+    deletes: Literal["none", "reconcile"] | SoftDelete = "none"
+    columns: Mapping[str, Annotated[Mapped, BeforeValidator(mapped)]] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def sound(self) -> TableIntake:
+        if bool(self.from_) == bool(self.query):
+            raise ValueError("give exactly one of from, query")
+        if self.overlap and not self.cursor:
+            raise ValueError("overlap: needs a cursor")
+        if odd := [name for name in self.columns if not NAME.fullmatch(name)]:
+            raise ValueError(f"columns: {', '.join(odd)}: use lower-case letters, digits and _")
+        return self
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The user's columns this table needs, each once."""
+        columns = [column.from_ for column in self.columns.values()] + [self.cursor]
+        if isinstance(self.deletes, SoftDelete):
+            columns.append(self.deletes.column)
+        return tuple(dict.fromkeys(column for column in columns if column))
+
+    def pull(self, after: Any = None) -> Pull:
+        """What to ask the source for."""
+        return Pull(self.from_, self.query, self.wanted, self.cursor, after, self.overlap)
+
+
+class Intake(Frozen):
+    """One file of `assets/sources/`; the file's name is the source's name."""
+
+    name: str
+    description: str = ""
+    source: SerializeAsAny[Source]
+    timezone: str = "UTC"
+    currency: str = "USD"
+    rates: Mapping[str, Decimal] = {}
+    max_rejected: Share = 0.01
+    tables: Mapping[str, TableIntake] = Field(min_length=1)
+
+    @field_validator("source", mode="before")
+    @classmethod
+    def known_type(cls, value: Any, info: ValidationInfo) -> Any:
+        """Look the source's `type` up in the registry handed over as validation context."""
+        if isinstance(value, Source):
+            return value
+        known: Mapping[str, type[Source]] = (info.context or {}).get("sources", {})
+        kind = str(value.get("type")) if isinstance(value, dict) else "nothing"
+        if kind not in known:
+            raise ValueError(f"unknown type {kind!r}; known: {', '.join(sorted(known)) or 'none'}")
+        return known[kind].model_validate(value)
+
+    @field_validator("timezone")
+    @classmethod
+    def known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(f"no time zone is called {value!r}") from error
+        return value
+
+    @field_validator("tables")
+    @classmethod
+    def complete(cls, tables: Mapping[str, TableIntake]) -> Mapping[str, TableIntake]:
+        """Every table is canonical, and every required column of it is mapped."""
+        for name, table in tables.items():
+            if name not in CONTRACTS:
+                raise ValueError(f"{name}: no such table; known: {', '.join(CONTRACTS)}")
+            required = [f.name for f in CONTRACTS[name].fields if f.required]
+            if missing := [column for column in required if column not in table.columns]:
+                raise ValueError(f"{name}.columns: {', '.join(missing)} is required")
+        return tables
+
+    def raw(self, table: str) -> str:
+        """The warehouse table that keeps the source's rows for this canonical table."""
+        return f"raw_{self.name}_{table}"
+
+
+def load(path: Path, sources: Mapping[str, type[Source]]) -> Intake:
+    """The file as an Intake. ConfigError with one `file: field: what` line for every mistake."""
+    try:
+        told = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path.name}: not YAML: {error}") from error
+    if not isinstance(told, dict):
+        raise ConfigError(f"{path.name}: must be a mapping with the keys source and tables")
+    try:
+        return Intake.model_validate({"name": path.stem} | told, context={"sources": sources})
+    except ValidationError as error:
+        raise ConfigError(*(f"{path.name}: {line}" for line in mistakes(error))) from error
+
+
+def mistakes(error: ValidationError) -> list[str]:
+    """One line for each, `field.sub: what`."""
+    return [
+        f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg'].removeprefix('Value error, ')}"
+        for fault in error.errors(include_url=False, include_input=False)
+    ]

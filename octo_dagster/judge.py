@@ -1,0 +1,219 @@
+"""The sentence passed on one source's raw rows, as a single DuckDB statement.
+
+In four steps: what the columns say (`said`), which version of each key counts (`ranked`), what is wrong with
+it (`examined`), and its fate. Raw values are called `_r_<field>`, read values `<field>`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+import duckdb
+
+from octo_dagster.canonical import CONTRACTS, TYPES, Contract, Field
+from octo_dagster.coerce import Raw, text, value
+from octo_dagster.intake import Intake, Mapped, SoftDelete, TableIntake
+from octo_dagster.pull import quoted
+from octo_dagster.warehouse import quoted as literal
+
+SHOWN = 100
+"""Most characters of a refused value that are kept."""
+
+Fault = tuple[str, str, str]
+"""A field, a condition under which it is at fault, and the reason."""
+
+
+def judged(
+    number: int, intake: Intake, table: str, connection: duckdb.DuckDBPyConnection, now: datetime
+) -> str:
+    """The statement that makes `judged_<number>`: the canonical columns, extras, `_key`, `_origin`, `_fate`
+    and, for a rejected row, `_field`, `_value`, `_reason`, `_others`. Makes the view `source_<number>`."""
+    told, contract = intake.tables[table], CONTRACTS[table]
+    raw = {n: str(t) for n, t in types(connection, intake.raw(table))}
+    connection.execute(f"create temp view source_{number} as {said(intake, table, raw)}")
+    tables = {name for (name,) in connection.execute("select view_name from duckdb_views()").fetchall()}
+    faults = list(field_faults(contract, told, tables, now))
+    if table == "orders":
+        faults.append(("currency", f"currency not in {currencies(intake)}", "unknown currency"))
+    if table == "order_lines":
+        faults.append(("quantity", "quantity < 0 and not is_return", "negative quantity"))
+    extras = "".join(f"{quoted(name)}, " for name in told.columns if name not in contract.names)
+    return f"""create temp table judged_{number} as
+        with ranked as ({priced(ranked(f"source_{number}"), intake, table)}),
+        examined as (select *, {fault_number(faults)} as _no from ranked)
+        select {columns(intake, contract)}, {extras} _key, _origin,
+            case when _rank > 1 then 'superseded' when _torn then 'rejected' when _n > 1 then 'collapsed'
+                when _fault is null and _gone then 'deleted' when _no is not null then 'rejected'
+                else 'kept' end as _fate,
+            {told_of(faults)}
+        from examined"""
+
+
+def types(connection: duckdb.DuckDBPyConnection, name: str) -> list[tuple[str, str]]:
+    relation = connection.sql(f"select * from {quoted(name)} limit 0")
+    return [(column, str(kind)) for column, kind in zip(relation.columns, relation.types, strict=True)]
+
+
+def said(intake: Intake, table: str, raw: dict[str, str]) -> str:
+    """Every field as the source spells it and as we read it, the key, and what orders the versions."""
+    told, contract = intake.tables[table], CONTRACTS[table]
+    parts = []
+    for name, column in told.columns.items():
+        field, spelled = contract.field(name), source_of(column, raw)
+        if field is None:
+            parts.append(f"{spelled.sql} as {quoted(name)}")
+            continue
+        parts.append(f"{spelled.sql} as _r_{name}")
+        parts.append(f"{or_default(field, value(field, column, spelled, intake.timezone))} as {name}")
+    parts += [missing(field, intake) for field in contract.fields if field.name not in told.columns]
+    key = " || '/' || ".join(f"cast({name} as varchar)" for name in contract.key)
+    cursor = quoted(told.cursor) if told.cursor else "null"
+    mapped = ", ".join(quoted(name) for name in told.wanted)
+    return f"""select {", ".join(parts)}, {key} as _key, {cursor} as _cursor, {gone(told, raw)} as _gone,
+        _loaded_at, _origin, _fault, hash({mapped}) as _hash from {quoted(intake.raw(table))}"""
+
+
+def source_of(column: Mapped, raw: dict[str, str]) -> Raw:
+    """The user's column, or the constant in its place. A column no pull has brought yet is null."""
+    if column.from_ is None:
+        return Raw(literal(str(column.value)), "VARCHAR")
+    if column.from_ not in raw:
+        return Raw("cast(null as varchar)", "VARCHAR")
+    return Raw(quoted(column.from_), raw[column.from_])
+
+
+def or_default(field: Field, sql: str) -> str:
+    """An empty value means the field's default; one that cannot be read does not."""
+    if field.default is None:
+        return sql
+    return f"case when {text(Raw(f'_r_{field.name}', ''))} is null then {constant(field)} else {sql} end"
+
+
+def missing(field: Field, intake: Intake) -> str:
+    """A field the file does not map."""
+    kind = TYPES[field.type].duckdb
+    value = constant(field) if field.default else "null"
+    return f"cast(null as varchar) as _r_{field.name}, cast({value} as {kind}) as {field.name}"
+
+
+def constant(field: Field) -> str:
+    return f"cast({literal(str(field.default))} as {TYPES[field.type].duckdb})"
+
+
+def gone(told: TableIntake, raw: dict[str, str]) -> str:
+    """Whether the source says the row is deleted, or a reconciliation found it gone."""
+    if not isinstance(told.deletes, SoftDelete) or told.deletes.column not in raw:
+        return "_deleted"
+    column = quoted(told.deletes.column)
+    if raw[told.deletes.column] == "BOOLEAN":
+        return f"(_deleted or coalesce({column}, false))"
+    word = f"lower(coalesce(trim(cast({column} as varchar)), ''))"
+    return f"(_deleted or {word} not in ('', '0', 'f', 'false', 'n', 'no'))"
+
+
+def ranked(source: str) -> str:
+    """Of every key: `_rank` 1 the newest versions, `_n` counts the equal ones among them, `_torn` when they
+    differ. Only keys that come more than once are sorted; rows without a key stand for themselves."""
+    repeated = f"select _key from {source} where _fault is null group by _key having count(*) > 1"
+    many = f"_fault is null and _key is not null and _key in ({repeated})"
+    newest = "partition by _key order by _cursor desc nulls last, _loaded_at desc"
+    alike = "partition by _key, _rank"
+    return f"""select *, 1 as _rank, 1 as _n, false as _torn from {source} where not coalesce({many}, false)
+        union all
+        select *, row_number() over ({alike} order by _origin) as _n,
+            min(_hash) over ({alike}) <> max(_hash) over ({alike}) as _torn
+        from (select *, rank() over ({newest}) as _rank from {source} where {many})"""
+
+
+def field_faults(contract: Contract, told: TableIntake, tables: set[str], now: datetime) -> list[Fault]:
+    """What can be wrong with a row, in the order in which it is looked for."""
+    faults: list[Fault] = [
+        ("row", "_fault is not null", "unreadable"),
+        ("key", "_key is null", "no key"),
+        ("key", "_torn", "conflicting duplicates"),
+    ]
+    for field in contract.fields:
+        name, blank = field.name, f"{text(Raw(f'_r_{field.name}', ''))} is null"
+        if name in told.columns:
+            faults.append((name, f"{name} is null and not ({blank})", TYPES[field.type].fault))
+        if field.required:
+            faults.append((name, blank, "missing"))
+        if field.allowed:
+            faults.append((name, f"{name} not in {listed(field.allowed)}", "not allowed"))
+        if field.past:
+            faults.append((name, f"{name} > timestamp '{now.isoformat(sep=' ')}'", "in the future"))
+        if field.references in tables:
+            held = f"(select {name} from {field.references})"
+            faults.append((name, f"{name} is not null and {name} not in {held}", "unknown"))
+    return faults
+
+
+def listed(words: tuple[str, ...]) -> str:
+    return f"({', '.join(literal(word) for word in words)})"
+
+
+def fault_number(faults: list[Fault]) -> str:
+    """The number of the first fault; null for a sound row."""
+    whens = " ".join(f"when {condition} then {n}" for n, (_, condition, _) in enumerate(faults))
+    return f"case {whens} end"
+
+
+def told_of(faults: list[Fault]) -> str:
+    """Field, value, reason and other faults of a rejected row; null for every other row."""
+    fields = " ".join(f"when {n} then {literal(field)}" for n, (field, _, _) in enumerate(faults))
+    whys = " ".join(f"when {n} then {literal(reason)}" for n, (_, _, reason) in enumerate(faults))
+    values = " ".join(f"when {n} then {shown(field)}" for n, (field, _, _) in enumerate(faults))
+    others = ", ".join(
+        f"case when _no < {n} and {condition} then {literal(f'{field}: {reason}')} end"
+        for n, (field, condition, reason) in enumerate(faults)
+        if n > 1
+    )
+    return f"""case _no {fields} end as _field, case _no {values} end as _value,
+        case _no {whys} end as _reason,
+        case when _no is not null then nullif(concat_ws('; ', {others}), '') end as _others"""
+
+
+def shown(field: str) -> str:
+    """The refused value, cut short, or hidden when it is personal."""
+    if field == "row":
+        return f"left(_fault, {SHOWN})"
+    if field == "key":
+        return "null"
+    private = any(f.private for contract in CONTRACTS.values() for f in contract.fields if f.name == field)
+    return "'•••'" if private else f"left(cast(_r_{field} as varchar), {SHOWN})"
+
+
+def currencies(intake: Intake) -> str:
+    return listed((intake.currency, *intake.rates))
+
+
+def columns(intake: Intake, contract: Contract) -> str:
+    """The canonical columns, money in the reporting currency."""
+    return ", ".join(f"{converted(field, intake, contract)} as {field.name}" for field in contract.fields)
+
+
+def converted(field: Field, intake: Intake, contract: Contract) -> str:
+    """Money at the rate of the order's currency; products are priced in the reporting currency."""
+    if field.name == "currency":
+        return f"coalesce(currency, {literal(intake.currency)})"
+    if field.type != "money" or not intake.rates or contract.name == "products":
+        return field.name
+    currency = "_currency" if contract.name == "order_lines" else "currency"
+    rates = " ".join(
+        f"when {literal(code)} then cast({field.name} * {rate(value)} as decimal(18, 2))"
+        for code, value in intake.rates.items()
+    )
+    return f"case {currency} {rates} else {field.name} end"
+
+
+def rate(value: Decimal) -> str:
+    return f"cast({literal(str(value))} as decimal(18, 8))"
+
+
+def priced(ranked: str, intake: Intake, table: str) -> str:
+    """Lines state no currency: their order does."""
+    if table != "order_lines" or not intake.rates:
+        return ranked
+    return f"""select v.*, o.currency as _currency from ({ranked}) v
+        left join orders o on o.order_id = v.order_id"""
