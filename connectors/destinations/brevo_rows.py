@@ -30,7 +30,7 @@ def imports(batch: Batch, changes: Iterable[Change], list_id: int) -> Iterator[B
     for change in changes:
         values = {name: value for name, value in change.fields.items() if not blank(value)}
         rows.append(item(batch.key_field, change.key, values))
-        blanks[change.key] = frozenset(change.fields) - values.keys()
+        blanks[change.key] = frozenset(name for name in change.fields if name not in values)
     yield body(rows, list_id, erase=False)
     yield from erasures(batch.key_field, blanks, list_id)
 
