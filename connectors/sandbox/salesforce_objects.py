@@ -52,7 +52,7 @@ class SField:
 def table(text: str) -> dict[str, SField]:
     """Lines of `name type size flags [value|value…]`; size is a length, or precision.scale of a number."""
     fields = {}
-    for line in text.strip().splitlines():
+    for line in filter(None, text.splitlines()):
         name, kind, size, flags, *values = line.split(maxsplit=4)
         length, precision, scale = sized(kind, size)
         listed = tuple(values[0].split("|")) if values else ()

@@ -1,0 +1,147 @@
+"""One signed-in Salesforce org: its calls, what its fields are, how its values are spelled."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from urllib.parse import quote_plus
+
+import requests
+from simple_salesforce.api import Salesforce as Client
+
+from octo_dagster.errors import Retryable
+from octo_dagster.model import Change, FieldType, Value
+
+QUERY_CHARACTERS = 12_000
+"""Of the URI once encoded: URI and headers together must stay below 16 KB."""
+QUOTA_WAIT = 3600.0
+NULL_CELL = "#N/A"
+
+
+class Org:
+    """The client handed from `connect` to every verb. Reads the object's description once."""
+
+    def __init__(self, client: Client, name: str, headers: Mapping[str, str]) -> None:
+        self.client = client
+        self.name = name
+        self.headers = dict(headers)
+        self.known: dict[str, dict[str, Any]] | None = None
+
+    def fields(self, *, again: bool = False) -> dict[str, dict[str, Any]]:
+        """The object's fields as `describe` tells them, by lower-case name: those the user may see."""
+        if self.known is None or again:
+            told = self.call("GET", f"sobjects/{self.name}/describe").json()
+            self.known = {field["name"].lower(): field for field in told["fields"]}
+        return self.known
+
+    def call(self, method: str, path: str, **options: Any) -> requests.Response:
+        """A call whose status the caller reads; `path` is below the versioned base."""
+        headers = {**self.client.headers, **options.pop("headers", {})}
+        url = self.client.base_url + path
+        reply: requests.Response = self.client.session.request(method, url, headers=headers, **options)
+        self.client.api_usage.update(self.client.parse_api_usage(reply.headers.get("Sforce-Limit-Info", "")))
+        return reply
+
+    def collection(self, method: str, path: str, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Up to 200 records in one call; the reply's rows are in the order of the records."""
+        body = json.dumps({"allOrNone": False, "records": records})
+        path = f"composite/sobjects{path}"
+        return self.client.restful(path, method=method, data=body, headers=self.headers) or []
+
+    def below(self, share: float) -> None:
+        """Retryable when the org has used this share of its calls of the last 24 hours, or more."""
+        usage = self.client.api_usage.get("api-usage")
+        if usage and usage.total and usage.used >= share * usage.total:
+            told = f"salesforce: {usage.used} of {usage.total} calls of the last 24 hours are used"
+            raise Retryable(f"{told}; stopped at {share:.0%} to leave the rest to others", QUOTA_WAIT)
+
+    def select(self, columns: Iterable[str], key_field: str, keys: Iterable[str]) -> Iterator[dict[str, Any]]:
+        """The records whose key is one of these, as many queries as the URI's length asks for."""
+        named = {name.lower(): name for name in (key_field, *columns)}
+        start = f"SELECT {', '.join(named.values())} FROM {self.name} WHERE {key_field} IN ("
+        room = QUERY_CHARACTERS - len(quote_plus(start))
+        for literals in packed(map(literal, keys), room):
+            for record in self.client.query_all_iter(f"{start}{','.join(literals)})"):
+                yield {name.lower(): value for name, value in record.items()}
+
+    def ids(self, key_field: str, keys: Iterable[str]) -> dict[str, list[str]]:
+        """Folded key → ids of the records that have it."""
+        found: dict[str, list[str]] = {}
+        for record in self.select(["Id"], key_field, keys):
+            found.setdefault(fold(record[key_field.lower()]), []).append(record["id"])
+        return found
+
+
+def packed(literals: Iterable[str], room: int) -> Iterator[list[str]]:
+    """Lists of literals that each fit into so many encoded characters."""
+    held: list[str] = []
+    used = 0
+    for text in literals:
+        size = len(quote_plus(text)) + 3
+        if held and used + size > room:
+            yield held
+            held, used = [], 0
+        held.append(text)
+        used += size
+    if held:
+        yield held
+
+
+def literal(key: str) -> str:
+    """A text literal of SOQL."""
+    text = key.replace("\\", "\\\\").replace("'", "\\'")
+    return "'" + text.replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t") + "'"
+
+
+def fold(key: Any) -> str:
+    """Two keys that fold alike are one record to Salesforce."""
+    return str(key).lower()
+
+
+def unsayable(change: Change) -> str | None:
+    """Why this record cannot be told apart from another one once it is spelled; None when it can."""
+    for name, value in change.fields.items():
+        if isinstance(value, list) and any(";" in item for item in value):
+            return f"OCTO_UNSAYABLE: an item of the list has a semicolon, which separates items ({name})"
+        if value == NULL_CELL:
+            return f"OCTO_UNSAYABLE: {NULL_CELL} is how a bulk job spells an empty field ({name})"
+    return None
+
+
+def in_json(value: Value, kind: FieldType | None) -> Any:
+    """As a JSON record spells it. A checkbox cannot be empty: None is false there."""
+    if value is None:
+        return False if kind is FieldType.BOOLEAN else None
+    if isinstance(value, list):
+        return ";".join(value) or None
+    if isinstance(value, Decimal):
+        near = float(value)
+        return near if Decimal(repr(near)) == value else format(value, "f")
+    return value
+
+
+def in_csv(value: Value, kind: FieldType | None) -> str:
+    """As a bulk job's CSV spells it: an empty cell would leave the field alone, `#N/A` empties it."""
+    if value is None:
+        return "false" if kind is FieldType.BOOLEAN else NULL_CELL
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return ";".join(value) or NULL_CELL
+    return format(value, "f") if isinstance(value, Decimal) else str(value) or NULL_CELL
+
+
+def as_value(told: Any, kind: str) -> Value:
+    """What a reply tells of a field of this `describe` type, in the words of `model.Value`."""
+    if told is None or isinstance(told, bool):
+        return told
+    if kind == "multipicklist":
+        return str(told).split(";")
+    if kind == "datetime":
+        return datetime.fromisoformat(told).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    if isinstance(told, Decimal):
+        return int(told) if told == told.to_integral_value() else told
+    return told if isinstance(told, int) else str(told)
