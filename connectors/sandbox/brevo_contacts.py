@@ -64,7 +64,7 @@ class Contacts(Twin):
             Response(json.dumps({"id": contact.id}), 201, mimetype="application/json") if fresh else empty()
         )
 
-    @route("PUT", "/v3/contacts/<identifier>")
+    @route("PUT", "/v3/contacts/<path:identifier>")
     def update_contact(self, request: Request, identifier: str) -> Response:
         account, body = self.account(request), body_of(request)
         contact = the(account, request, identifier)
@@ -91,13 +91,13 @@ class Contacts(Twin):
         contact.sms_blacklisted = body.get("smsBlacklisted", contact.sms_blacklisted)
         contact.modified = self.clock()
 
-    @route("DELETE", "/v3/contacts/<identifier>")
+    @route("DELETE", "/v3/contacts/<path:identifier>")
     def delete_contact(self, request: Request, identifier: str) -> Response:
         account = self.account(request)
         account.delete(the(account, request, identifier))
         return empty()
 
-    @route("GET", "/v3/contacts/<identifier>")
+    @route("GET", "/v3/contacts/<path:identifier>")
     def get_contact(self, request: Request, identifier: str) -> Response:
         contact = the(self.account(request), request, identifier)
         return as_json({**contact.shown(), "statistics": STATISTICS})

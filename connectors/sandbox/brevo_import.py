@@ -100,15 +100,16 @@ def carry_out(account: Account, process: Process, now: float, *, deaf_to_false: 
 
 
 def store(account: Account, process: Process, row: Row, now: float, *, deaf_to_false: bool) -> str | None:
-    """Store one row. The report it belongs into when it is refused; None when it is stored or dropped."""
+    """Store one row, its first identifier naming the contact. The report it belongs into when refused."""
     if row.get("EMAIL") and not EMAIL.fullmatch(str(row["EMAIL"])):
         return "invalid_emails"
     holders = dict(held(account, row))
-    contact = next(iter(holders.values()), None)
+    first = next((name for name in IDENTIFIERS if row.get(name)), None)
+    contact = holders.get(first or "")
     clash = next((name for name, other in holders.items() if other is not contact), None)
     if clash:
         return REPORTS[clash]
-    if contact is None and not any(row.get(name) for name in IDENTIFIERS):
+    if first is None:
         return None
     fresh = contact is None
     contact = contact or account.create(now)
