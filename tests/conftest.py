@@ -35,7 +35,8 @@ class Clock:
 
 @pytest.fixture(autouse=True)
 def _no_settings_leak_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A developer's OCTO_* settings must not change what a test does."""
+    """A developer's OCTO_* settings and proxies must not change what a test does."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
     for name in list(os.environ):
         if name.startswith("OCTO_") and name != "OCTO_PROVE":
             monkeypatch.delenv(name)

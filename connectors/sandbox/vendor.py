@@ -15,7 +15,7 @@ from connectors.sandbox.twin import Twin
 
 CALLS_KEPT = 10_000
 QUIET_SECONDS = 3.0
-"""After so long a silence a call begins a new visit; the page marks what the last visit changed."""
+"""After so long a silence a call begins a new visit, a run of Octo's for instance."""
 
 Holdings: TypeAlias = dict[str, list[dict[str, Any]]]
 
@@ -43,7 +43,7 @@ class Vendor:
         self.twin = twin
         self.faults = Faults(twin, wait)
         self.calls: deque[Call] = deque(maxlen=CALLS_KEPT)
-        self.before = self.holdings()
+        self.before = self.began = self.holdings()
 
     def reset(self) -> None:
         """A new, empty account; no faults, no calls."""
@@ -51,18 +51,29 @@ class Vendor:
             self.twin.reset()
         self.faults.clear()
         self.calls.clear()
-        self.before = self.holdings()
+        self.before = self.began = self.holdings()
 
     def holdings(self) -> Holdings:
         """A copy of every table, safe to read while calls go on."""
         with self.twin.lock:
             return {table: [dict(row) for row in rows] for table, rows in self.twin.holdings().items()}
 
+    def begin_visit(self) -> None:
+        """Remember what is held now, and what was held before the last visit that changed anything."""
+        held = self.holdings()
+        if held != self.began:
+            self.before, self.began = self.began, held
+
+    def compared(self) -> tuple[Holdings, Holdings]:
+        """What was held before the last visit that changed anything, and what is held now."""
+        held = self.holdings()
+        return (self.began if held != self.began else self.before), held
+
     def answer(self, request: Request) -> Response | None:
         """The twin's reply, faults and all; None when the connection is to be closed without one."""
         at, started = self.twin.clock(), time.monotonic()
         if self.calls and at - self.calls[-1].at > QUIET_SECONDS:
-            self.before = self.holdings()
+            self.begin_visit()
         reply, fault = self.faults.answer(request)
         self.calls.append(
             Call(
