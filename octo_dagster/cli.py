@@ -114,14 +114,12 @@ def settle(sync: SyncName, as_json: AsJson = False) -> None:
 @app.command()
 def verify(
     sync: SyncName,
-    how_much: Annotated[float, typer.Option("--sample", help="A share below 1, or a count.")] = 1.0,
-    everything: Annotated[bool, typer.Option("--all", help="Compare every record held.")] = False,
+    most: Annotated[int | None, typer.Option("--sample", help="Only so many records, by chance.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Read records back and compare them with what the ledger says is held."""
+    """Read every record back, or a sample, and compare with what the ledger says is held."""
     project = Project.here()
-    share = sys.maxsize if everything else how_much
-    found = run.verify_only(project.sync(sync), project, share)
+    found = run.verify_only(project.sync(sync), project, 1.0 if most is None else most)
     if as_json:
         answer(asdict(found))
     else:

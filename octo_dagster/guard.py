@@ -27,13 +27,13 @@ def trips(plan: Plan, guards: Guards) -> tuple[str, ...]:
     return tuple(found)
 
 
-def allowed(most: float, of: int) -> int:
+def allowed(most: int | float, of: int) -> int:
     """A share of `of`, rounded up so that one record of a small base may always move; or a count."""
-    return math.ceil(most * of) if most < 1 else int(most)
+    return most if isinstance(most, int) else math.ceil(most * of)
 
 
-def told(most: float) -> str:
-    return f"{most:.0%}" if most < 1 else f"{int(most):,}"
+def told(most: int | float) -> str:
+    return f"{most:,}" if isinstance(most, int) else f"{most:.0%}"
 
 
 def check(plan: Plan, guards: Guards, allow: str | None = None) -> None:

@@ -207,7 +207,7 @@ def settle_only(sync: Sync, project: Project, around: Surroundings | None = None
 
 
 def verify_only(
-    sync: Sync, project: Project, how_much: float, around: Surroundings | None = None
+    sync: Sync, project: Project, how_much: int | float, around: Surroundings | None = None
 ) -> Verified:
     """Compare the destination with the ledger, and nothing else."""
     with project.ledger.lock(sync.name), courier(sync, project, around) as link:

@@ -77,14 +77,14 @@ class Key(Frozen):
 
 
 def share(value: Any) -> Any:
-    """`5%` is 0.05; a bare number stays as it is (a count when it is 1 or more)."""
+    """`5%` is the share 0.05; a number with a point is a share, a whole number is a count."""
     if isinstance(value, str) and value.strip().endswith("%"):
         return float(value.strip()[:-1]) / 100
     return value
 
 
-Share = Annotated[float, BeforeValidator(share), Field(ge=0)]
-"""Below 1 a share, from 1 on a count of records."""
+Share = Annotated[int | float, BeforeValidator(share), Field(ge=0)]
+"""A share of something (`5%`, `0.05`) or, as a whole number, a count of it."""
 
 
 class Guards(Frozen):
@@ -124,7 +124,7 @@ class Sync(Frozen):
     schedule: str | None = None
     """Cron, UTC; left out, the sync runs after every nightly recomputation."""
     verify: Share = 0.02
-    """How much to read back after a delivery: a share, or a count from 1 on."""
+    """How much to read back after a delivery."""
     owners: tuple[str, ...] = ()
 
     @field_validator("destination", mode="plain")

@@ -40,8 +40,8 @@ class Verified:
     drifts: tuple[Drift, ...]
 
 
-def verify(sync: Sync, ledger: Ledger, courier: Courier, run: str, how_much: float) -> Verified:
-    """Compare a share (below 1) or a number of the held records, always the same ones for one `run`."""
+def verify(sync: Sync, ledger: Ledger, courier: Courier, run: str, how_much: int | float) -> Verified:
+    """Compare a share or a number (an int) of the held records, always the same ones for one `run`."""
     names = {mapping.to for mapping in sync.fields if not mapping.create_only}
     drifts: list[Drift] = []
     compared = 0
@@ -63,7 +63,7 @@ def difference(key: str, held: Fields, found: Fields | None) -> Drift | None:
 
 
 def sample(
-    sync: str, ledger: Ledger, run: str, how_much: float
+    sync: str, ledger: Ledger, run: str, how_much: int | float
 ) -> Iterator[Sequence[tuple[str, str, str]]]:
     """Pages of (key, spelled, fields as JSON) of a sample of what is surely held."""
     surely = (

@@ -88,7 +88,7 @@ class World:
 
     def holdings(self, table: str) -> dict[str, dict[str, Any]]:
         """What the twin holds: key → row."""
-        rows = self.sandbox.twin(self.vendor).holdings()[table]
+        rows = self.sandbox.twin(self.vendor).holdings().get(table, [])
         return {str(found["key"]): dict(found) for found in rows}
 
 
