@@ -57,6 +57,8 @@ class Report:
     score: str
     as_of: date
     settings: Mapping[str, Any]
+    reads: Mapping[str, int]
+    """The version of every table that was read."""
     rows: int
     version: int
     classes: tuple[ClassFigures, ...]
@@ -166,18 +168,20 @@ def rows_on(engine: sa.Engine, query: sa.Select[Any]) -> list[dict[str, Any]]:
 def run(score: Score, warehouse: Warehouse, as_of: date, settings: Mapping[str, Any] | None = None) -> Report:
     """Work the score out and write its table, named after it and sorted by customer_id.
 
-    The version's note holds `as_of` and every setting in force. Nothing is written when the score
-    breaks its contract: a customer twice, or no customer_id (ConfigError)."""
+    The version's note holds `as_of`, every setting in force and the versions read. Nothing is written when
+    the score breaks its contract: a customer twice, or no customer_id (ConfigError)."""
     chosen = dict(settings or {})
     query = statement(score, tables_for(score, warehouse), as_of, chosen)
     plain = plain_settings(score, chosen)
-    with warehouse.connect() as connection:
+    reads = {name: warehouse.table(name).version() for name in score.reads}
+    note = {"as_of": as_of.isoformat(), "settings": plain, "reads": reads}
+    with warehouse.connect(reads) as connection:
         connection.execute(f"create temp table scored as {compiled(query)}")
         rows = check_rows(score, connection)
         classes = tuple(figure for column in score.columns for figure in figures(connection, column))
         written = connection.sql("select * from scored order by customer_id").to_arrow_reader()
-        version = warehouse.replace(score.name, written, {"as_of": as_of.isoformat(), "settings": plain})
-    return Report(score.name, as_of, plain, rows, version, classes)
+        version = warehouse.replace(score.name, written, note)
+    return Report(score.name, as_of, plain, reads, rows, version, classes)
 
 
 def check_rows(score: Score, connection: duckdb.DuckDBPyConnection) -> int:

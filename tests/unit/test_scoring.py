@@ -12,9 +12,10 @@ import duckdb
 import pyarrow as pa
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 
 from assets.scores.rfm import rfm
-from octo_dagster import scoring
+from octo_dagster import canonical, scoring
 from octo_dagster.errors import ConfigError, SourceError
 from octo_dagster.score import Score, Tables, score
 from octo_dagster.warehouse import Warehouse
@@ -46,11 +47,12 @@ def again(tables: Tables, *, as_of: date) -> Any:
 
 
 def test_the_table_is_sorted_and_its_note_tells_how(tmp_path: Path) -> None:
-    """The table is named after the score, sorted by customer, and noted with date and every setting."""
+    """The table is named after the score, sorted, and noted with date, every setting and what was read."""
     rows = scored(rfm, ORDERS, tmp_path, AS_OF, bins=5)
     assert [row["customer_id"] for row in rows] == ["a", "b"]
     note = Warehouse(tmp_path).note("rfm")
     assert note["as_of"] == "2024-02-01"
+    assert note["reads"] == {"orders": 0}
     assert note["settings"]["bins"] == 5
     assert note["settings"]["method"] == "repeat_aware"
 
@@ -78,6 +80,15 @@ def test_declared_types_are_the_written_types(tmp_path: Path) -> None:
     assert types["rfm_revenue"] == "decimal128(18, 2)"
     assert types["rfm_last_order_at"] == "timestamp[us]"
     assert types["rfm_segment"] == "string"
+
+
+def test_the_canonical_orders_are_enough() -> None:
+    """RFM compiles over the canonical table for each database that has spellings, and reads no more."""
+    tables = {name: canonical.sqlalchemy_table(name) for name in rfm.reads}
+    query = scoring.statement(rfm, tables, AS_OF, {})
+    assert "//" in scoring.compiled(query)
+    dialect: sa.Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    assert "//" not in str(query.compile(dialect=dialect))
 
 
 def test_a_percent_sign_stays_one(tmp_path: Path) -> None:
