@@ -31,6 +31,13 @@ class Salesforce(Jobs):
         self.work_jobs()
         return {name: list(rows.values()) for name, rows in self.orgs[0].tables.items() if rows}
 
+    def add_key(self, name: str, field: str) -> None:
+        """What an administrator may do beforehand: a unique External ID, visible to the caller, in the
+        first org."""
+        metadata = {"type": "Text", "label": field, "length": 255, "externalId": True, "unique": True}
+        make_field(self.orgs[0], {"FullName": f"{name}.{field}", "Metadata": metadata})
+        self.orgs[0].granted[name, field] = "edit"
+
     def rows(self, request: Request) -> Rows:
         return Rows(self.org(request))
 

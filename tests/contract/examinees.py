@@ -105,5 +105,23 @@ BREVO = Examinee(
     sessions=False,
 )
 
-EXAMINEES = (WEBHOOK, BREVO)
+SALESFORCE = Examinee(
+    settings={
+        "type": "salesforce",
+        "domain": "octo",
+        "object": "Customer__c",  # a contact cannot be without a last name, which is no fault of ours
+        "auth": {"client_id": {"env": "SF_CLIENT_ID"}, "client_secret": {"env": "SF_CLIENT_SECRET"}},
+        "permission_set": "Octo",
+    },
+    env={"SF_CLIENT_ID": "octo-app", "SF_CLIENT_SECRET": "octo-secret"},
+    second={"SF_CLIENT_ID": "octo-app-2", "SF_CLIENT_SECRET": "octo-secret-2"},
+    wrong={"SF_CLIENT_SECRET": "not-the-secret"},
+    prepare=lambda twin: twin.add_key("Customer__c", "Octo_Id__c"),
+    key_field="Octo_Id__c",
+    types={f"Octo_{kind.value.capitalize()}__c": kind for kind in FieldType},
+    poison={"Octo_Text__c": "x" * 256},
+    cleared={FieldType.BOOLEAN: False},
+)
+
+EXAMINEES = (WEBHOOK, BREVO, SALESFORCE)
 """Every file of `connectors/destinations/` must be here: `test_wire.py` checks."""
