@@ -25,23 +25,19 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from decimal import Decimal
-from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import yaml
 from pydantic import (
     BeforeValidator,
     Field,
     SerializeAsAny,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 
 from octo_dagster.canonical import CONTRACTS
-from octo_dagster.errors import ConfigError
 from octo_dagster.source import Pull, Source
 from octo_dagster.sync import Frozen, Share
 
@@ -161,25 +157,3 @@ class Intake(Frozen):
     def raw(self, table: str) -> str:
         """The warehouse table that keeps the source's rows for this canonical table."""
         return f"raw_{self.name}_{table}"
-
-
-def load(path: Path, sources: Mapping[str, type[Source]]) -> Intake:
-    """The file as an Intake. ConfigError with one `file: field: what` line for every mistake."""
-    try:
-        told = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path.name}: not YAML: {error}") from error
-    if not isinstance(told, dict):
-        raise ConfigError(f"{path.name}: must be a mapping with the keys source and tables")
-    try:
-        return Intake.model_validate({"name": path.stem} | told, context={"sources": sources})
-    except ValidationError as error:
-        raise ConfigError(*(f"{path.name}: {line}" for line in mistakes(error))) from error
-
-
-def mistakes(error: ValidationError) -> list[str]:
-    """One line for each, `field.sub: what`."""
-    return [
-        f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg'].removeprefix('Value error, ')}"
-        for fault in error.errors(include_url=False, include_input=False)
-    ]

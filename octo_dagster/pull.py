@@ -55,7 +55,10 @@ def pull(intake: Intake, table: str, warehouse: Warehouse, now: datetime) -> Pul
 def check(intake: Intake, table: str) -> None:
     """Every mapped column is one the source has. What cannot be known before reading passes."""
     told = intake.tables[table]
-    known = intake.source.columns(told.pull())
+    try:
+        known = intake.source.columns(told.pull())
+    except ConfigError as error:
+        raise ConfigError(*(f"{intake.name}.yaml: source: {line}" for line in error.problems)) from None
     wrong = [column for column in told.wanted if known and column not in known]
     if wrong:
         raise ConfigError(

@@ -13,6 +13,7 @@ import adbc_driver_postgresql.dbapi
 import pyarrow as pa
 import sqlalchemy as sa
 from adbc_driver_manager import Error as AdbcError
+from pydantic import field_validator
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql import sqltypes
 
@@ -35,6 +36,17 @@ class Sql(Source):
     type: Literal["sql"] = "sql"
     url: Secret | str
     """A SQLAlchemy address; `{env: NAME}` where it holds a password."""
+
+    @field_validator("url")
+    @classmethod
+    def no_password(cls, url: Secret | str) -> Secret | str:
+        try:
+            written = isinstance(url, str) and sa.make_url(url).password
+        except sa.exc.ArgumentError as error:
+            raise ValueError("is no SQLAlchemy address") from error
+        if written:
+            raise ValueError("holds a password: put the address in the environment and write {env: NAME}")
+        return url
 
     def columns(self, pull: Pull) -> tuple[str, ...]:
         with self.connection() as connection:

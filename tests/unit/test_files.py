@@ -1,0 +1,146 @@
+"""What the `files` source promises: nothing of a file is lost without a word."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from connectors.sources.files import Files
+from octo_dagster.errors import SourceError
+from octo_dagster.source import Pull
+
+
+def rows(folder: Path, pattern: str, *columns: str, **settings: Any) -> list[tuple[Any, ...]]:
+    """The wanted values of each row, then where it came from and its fault."""
+    found = Files(folder=folder, **settings).read(Pull(pattern, columns=columns)).rows.read_all()
+    return [tuple(row.values()) for row in found.to_pylist()]
+
+
+def test_a_bad_line_is_a_row_with_its_file_and_line(tmp_path: Path) -> None:
+    """Too few fields, too many, a broken quote: each is kept as a fault, and reading goes on."""
+    (tmp_path / "o.csv").write_text('id,total\n1,2\n2\n\n3,4,5\n"4"x,5\n6,"two\nlines"\n7,8\n')
+    assert rows(tmp_path, "*.csv", "total", "id") == [
+        ("2", "1", "o.csv:2", None),
+        (None, None, "o.csv:3", "1 fields where the header has 2"),
+        (None, None, "o.csv:5", "3 fields where the header has 2"),
+        (None, None, "o.csv:6", "',' expected after '\"'"),
+        ("two\nlines", "6", "o.csv:8", None),
+        ("8", "7", "o.csv:9", None),
+    ]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_the_delimiter_is_found(tmp_path: Path, delimiter: str) -> None:
+    """Whichever of the usual four the header has most of."""
+    (tmp_path / "o.csv").write_text(
+        f"id{delimiter}a{delimiter}b\n1{delimiter}2,5;x{delimiter}3\n".replace("2,5;x", "2.5")
+    )
+    assert rows(tmp_path, "o.csv", "id", "a", "b")[0][:3] == ("1", "2.5", "3")
+
+
+def test_a_dialect_may_be_said(tmp_path: Path) -> None:
+    """Delimiter, quote and encoding as the file's maker had them, compressed or not."""
+    text = "id~name\n1~'Zoë ~ Ünal'\n".encode("cp1252")
+    (tmp_path / "c.csv.gz").write_bytes(gzip.compress(text))
+    found = rows(tmp_path, "c*", "name", delimiter="~", quote="'", encoding="cp1252")
+    assert found == [("Zoë ~ Ünal", "c.csv.gz:2", None)]
+
+
+def test_bytes_of_another_encoding_are_a_fault(tmp_path: Path) -> None:
+    """A line that is not UTF-8 is refused by itself; emoji, right-to-left names and NUL are text."""
+    (tmp_path / "c.csv").write_bytes("id,name\n1,🎁 שרה\n2,".encode() + b"Zo\xeb\n" + b"3,a\x00b\n")
+    assert rows(tmp_path, "c.csv", "id", "name") == [
+        ("1", "🎁 שרה", "c.csv:2", None),
+        (None, None, "c.csv:3", "not text in the file's encoding"),
+        ("3", "a\x00b", "c.csv:4", None),
+    ]
+
+
+def test_empty_files_have_no_rows(tmp_path: Path) -> None:
+    """Nothing in it, or a header only: no rows and no error; the next file's header is the one asked."""
+    (tmp_path / "a.csv").write_text("")
+    (tmp_path / "b.csv").write_text("id,total\n")
+    assert rows(tmp_path, "*.csv", "id") == []
+    assert Files(folder=tmp_path).columns(Pull("*.csv")) == ("id", "total")
+
+
+def test_a_field_of_ten_megabytes_is_a_field(tmp_path: Path) -> None:
+    """Size alone is no fault."""
+    (tmp_path / "p.csv").write_text(f'id,description\n1,"{"x" * 10_000_000}"\n')
+    assert len(rows(tmp_path, "p.csv", "description")[0][0]) == 10_000_000
+
+
+def test_json_lines_keep_numbers_as_spelled(tmp_path: Path) -> None:
+    """No float in between; a line that is not an object is a fault; an absent key is null."""
+    (tmp_path / "o.jsonl").write_text('{"id": 1, "total": 0.10, "tags": ["a"], "vip": true}\n{"id"\n[1]\n')
+    found = rows(tmp_path, "*.jsonl", "id", "total", "tags", "vip", "gone")
+    assert found[0] == ("1", "0.10", '["a"]', "true", None, "o.jsonl:1", None)
+    assert [row[-2] for row in found[1:]] == ["o.jsonl:2", "o.jsonl:3"]
+    assert found[1][-1].startswith("not JSON")
+    assert found[2][-1] == "not a JSON object"
+
+
+def test_parquet_keeps_its_types(tmp_path: Path) -> None:
+    """Decimals stay decimals, nanoseconds become microseconds, dictionaries become text."""
+    table = pa.table(
+        {
+            "total": pa.array([Decimal("1.10")], pa.decimal128(9, 2)),
+            "at": pa.array([1_700_000_000_000_000_000], pa.timestamp("ns")),
+            "state": pa.array(["paid"]).dictionary_encode(),
+        }
+    )
+    pq.write_table(table, tmp_path / "o.parquet")
+    source = Files(folder=tmp_path)
+    schema = source.read(Pull("*.parquet", columns=("total", "at", "state"))).rows.schema
+    assert schema.types[:3] == [pa.decimal128(9, 2), pa.timestamp("us"), pa.string()]
+    assert source.columns(Pull("*.parquet")) == ("total", "at", "state")
+    assert rows(tmp_path, "*.parquet", "state") == [("paid", "o.parquet:1", None)]
+
+
+def test_a_file_is_read_once_until_it_changes(tmp_path: Path) -> None:
+    """A new file is an increment; a changed one comes whole; one that is gone takes nothing with it."""
+    source = Files(folder=tmp_path)
+
+    def increment(after: Any) -> tuple[list[str], Any]:
+        reading = source.read(Pull("*.csv", columns=("id",), after=after))
+        return reading.rows.read_all().column("id").to_pylist(), reading.state
+
+    (tmp_path / "1.csv").write_text("id\n1\n")
+    first, state = increment(None)
+    (tmp_path / "2.csv").write_text("id\n2\n")
+    second, state = increment(state)
+    (tmp_path / "1.csv").write_text("id\n1\n3\n")
+    os.utime(tmp_path / "1.csv", ns=(1, 1))
+    third, state = increment(state)
+    (tmp_path / "2.csv").unlink()
+    assert (first, second, third, increment(state)[0]) == (["1"], ["2"], ["1", "3"], [])
+
+
+def test_a_file_without_a_mapped_column_is_refused(tmp_path: Path) -> None:
+    """A column that went missing must not turn into nulls."""
+    (tmp_path / "1.csv").write_text("id,sum\n1,2\n")
+    with pytest.raises(SourceError, match=r"1\.csv: no column total; it has: id, sum"):
+        rows(tmp_path, "*.csv", "id", "total")
+
+
+@pytest.mark.parametrize(
+    ("name", "what"), [("x.parquet", "not a Parquet file"), ("x.xlsx", "'xlsx' is no format")]
+)
+def test_an_unreadable_file_is_named(tmp_path: Path, name: str, what: str) -> None:
+    """What is no file of ours is refused with its name."""
+    (tmp_path / name).write_text("nonsense")
+    with pytest.raises(SourceError, match=what):
+        rows(tmp_path, "x.*", "id")
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    """A folder that is not there is not an empty one."""
+    with pytest.raises(SourceError, match="no such folder"):
+        rows(tmp_path / "nowhere", "*.csv", "id")
