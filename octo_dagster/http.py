@@ -89,7 +89,7 @@ class Exchange(HTTPAdapter):
             raise Unanswered(f"{self.destination.type}: no answer: {type(error).__name__}") from error
         finally:
             self.log(Call(request.method or "", path, status, time.monotonic() - started))
-        failure = self.destination.failure(response)
+        failure = self.destination.failure(response) or moved(self.destination.type, request, response)
         if failure is not None:
             raise failure
         return response
@@ -115,6 +115,15 @@ def unreached(vendor: str, error: requests.exceptions.ConnectionError) -> Delive
     if "NewConnectionError" in repr(error) or "NameResolutionError" in repr(error):
         return Retryable(f"{vendor}: cannot connect")
     return Unanswered(f"{vendor}: the connection broke before an answer came")
+
+
+def moved(
+    vendor: str, request: requests.PreparedRequest, response: requests.Response
+) -> DeliveryError | None:
+    """A write sent elsewhere: followed, it would become a GET, which succeeds and writes nothing."""
+    if not response.is_redirect or request.method in ("GET", "HEAD"):
+        return None
+    return Fatal(f"{vendor}: {response.status_code}: the address has moved to {response.headers['Location']}")
 
 
 def routes(destination: AnyDestination, sandbox: str | None) -> Mapping[str, str]:

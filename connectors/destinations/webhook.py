@@ -7,10 +7,9 @@
     POST {url}/read  {"keys": ["ada@example.com"]}
       → 200          {"records": [{"key": "ada@example.com", "fields": {"rfm": "champion"}}]}
 
-`op` is `upsert` (write these fields, null empties one), `delete`, or `clear` (empty these fields of a
-record you have; never make one).
-`Octo-Signature: t=SECONDS,v1=HEX` holds the HMAC-SHA256 of `SECONDS.BODY`; refuse one older than five
-minutes. A batch may come twice, with the same `Idempotency-Key`: take it once.
+`op`: `upsert` writes these fields, null empties one; `clear` empties them but makes no record; `delete`.
+`Octo-Signature: t=SECONDS,v1=HEX`: the HMAC-SHA256 of `SECONDS.BODY`; refuse one older than five minutes.
+A batch may come twice, with the same `Idempotency-Key`: take it once.
 """
 
 from __future__ import annotations
@@ -23,13 +22,13 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar, Literal
-from urllib.parse import urlsplit
+from urllib.parse import urljoin
 
 from pydantic import HttpUrl
 from requests import Response, Session
 
 from octo_dagster.destination import Destination, FieldReport, Limits, Secret, words
-from octo_dagster.errors import BatchRejected, DeliveryError, Unanswered
+from octo_dagster.errors import BatchRejected, DeliveryError, Fatal, Unanswered
 from octo_dagster.model import Batch, Fields, FieldType, Mode, Op, Outcome, Receipt, Removal, Sent
 
 
@@ -48,8 +47,7 @@ class Webhook(Destination[Session]):
     in_order: ClassVar = False  # a queue at the other end may yet deliver what was never answered
 
     def hosts(self) -> Mapping[str, str]:
-        parts = urlsplit(str(self.url))
-        return {f"{parts.scheme}://{parts.netloc}": "webhook"}
+        return {urljoin(str(self.url), "/").rstrip("/"): "webhook"}
 
     def connect(self, http: Session) -> Session:
         return http
@@ -66,16 +64,13 @@ class Webhook(Destination[Session]):
     def send(self, api: Session, batch: Batch) -> Sent:
         records = [{"key": change.key, "fields": dict(change.fields)} for change in batch.changes]
         body = {"batch": batch.id, "op": batch.op, "key_field": batch.key_field, "records": records}
-        answer = self.post(api, "", body, {"Idempotency-Key": batch.id})
+        answer = self.post(api, str(self.url), body, {"Idempotency-Key": batch.id})
         rejected = {row["key"]: row["reason"] for row in answer.get("rejected", ())}
         if not rejected.keys() <= set(batch.keys):
             raise Unanswered("webhook: the reply names keys that were not sent")
-        return Sent(
-            tuple(
-                Receipt(key, Outcome.REJECTED if key in rejected else Outcome.ACCEPTED, rejected.get(key))
-                for key in batch.keys
-            )
-        )
+        receipts = [Receipt(key, Outcome.ACCEPTED) for key in batch.keys if key not in rejected]
+        receipts += [Receipt(key, Outcome.REJECTED, reason) for key, reason in rejected.items()]
+        return Sent(tuple(receipts))
 
     def can_read(self) -> bool:
         return self.readable
@@ -83,23 +78,23 @@ class Webhook(Destination[Session]):
     def read(
         self, api: Session, keys: Iterable[str], fields: Iterable[str], since: datetime | None = None
     ) -> dict[str, Fields]:
-        if not self.readable:
-            return {}
         wanted = set(fields)
-        found = self.post(api, "/read", {"keys": list(keys)}, {})["records"]
+        found = self.post(api, f"{str(self.url).rstrip('/')}/read", {"keys": list(keys)}, {})["records"]
         return {row["key"]: {f: v for f, v in row["fields"].items() if f in wanted} for row in found}
 
     def failure(self, response: Response) -> DeliveryError | None:
-        if 400 <= response.status_code < 500 and response.status_code not in {401, 403, 429}:
-            return BatchRejected(f"webhook: {response.status_code} {words(response)}")
-        return super().failure(response)
+        status = response.status_code
+        if status in {401, 403, 429} or not 400 <= status < 500:
+            return super().failure(response)
+        kind = Fatal if status in {404, 405, 410} else BatchRejected  # Fatal: the address is wrong, not a row
+        return kind(f"webhook: {status} {words(response)}")
 
-    def post(self, api: Session, path: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> Any:
+    def post(self, api: Session, url: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> Any:
         """The answer's JSON, its numbers exact; nothing when the answer is not JSON."""
         sent = json.dumps(body, ensure_ascii=False, default=float).encode()  # default: for Decimal
         at = str(int(time.time()))
         mac = hmac.new(self.secret.reveal().encode(), f"{at}.".encode() + sent, hashlib.sha256)
         signed = {"Content-Type": "application/json", "Octo-Signature": f"t={at},v1={mac.hexdigest()}"}
-        reply = api.post(f"{self.url}{path}", data=sent, headers={**signed, **headers})
+        reply = api.post(url, data=sent, headers={**signed, **headers})
         is_json = reply.headers.get("Content-Type", "").startswith("application/json")
         return json.loads(reply.content, parse_float=Decimal) if is_json else {}

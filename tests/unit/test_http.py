@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 
 import pytest
 import requests
@@ -13,7 +13,7 @@ import requests
 from connectors.destinations.webhook import Webhook
 from connectors.sandbox.server import Sandbox
 from octo_dagster.destination import AnyDestination
-from octo_dagster.errors import BatchRejected, ConfigError, Expired, Fatal, Retryable, Unanswered
+from octo_dagster.errors import ConfigError, Expired, Fatal, Retryable, Unanswered
 from octo_dagster.http import READ_TRIES, Call, session
 from octo_dagster.pace import UNPACED
 
@@ -112,7 +112,7 @@ def test_a_read_goes_again_by_itself(
     """A GET that failed is repeated, waiting as told or longer each time, under one and the same path."""
     sandbox.fault("webhook", "throttle", seconds=7)
     sandbox.fault("webhook", "drop_before", times=2)
-    with pytest.raises(BatchRejected, match="405"):
+    with pytest.raises(Fatal, match="405"):
         out.get(f"{HOST}/octo")
     assert slept == [7, 0.8, 1.6]
     assert {call.path for call in log} == {"/octo"}
@@ -135,19 +135,34 @@ def test_nobody_there_is_certainly_not_sent(destination: AnyDestination) -> None
             out.post(f"{HOST}/octo")
 
 
-def test_a_body_cut_short_is_no_answer(destination: AnyDestination) -> None:
-    """A reply that breaks off in its body says nothing sure, whatever its status."""
+@contextmanager
+def hearing(destination: AnyDestination, words: bytes) -> Iterator[requests.Session]:
+    """A session whose vendor says these words to its first caller, and hangs up."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
-        def half_an_answer() -> None:
+        def answer() -> None:
             connection, _ = server.accept()
             with connection:
                 connection.recv(65_536)
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
+                connection.sendall(words)
 
-        vendor = threading.Thread(target=half_an_answer)
+        vendor = threading.Thread(target=answer)
         vendor.start()
         address = f"http://127.0.0.1:{server.getsockname()[1]}"
-        with closing(session(destination, UNPACED, sandbox=address)) as out, pytest.raises(Unanswered):
-            out.post(f"{HOST}/octo")
+        with closing(session(destination, UNPACED, sandbox=address)) as made:
+            yield made
         vendor.join()
+
+
+def test_a_body_cut_short_is_no_answer(destination: AnyDestination) -> None:
+    """A reply that breaks off in its body says nothing sure, whatever its status."""
+    cut = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"
+    with hearing(destination, cut) as out, pytest.raises(Unanswered):
+        out.post(f"{HOST}/octo")
+
+
+def test_a_write_is_not_sent_elsewhere(destination: AnyDestination) -> None:
+    """A redirected POST would be repeated as a GET and seem done: it is Fatal, a person mends the address."""
+    moved = b"HTTP/1.1 301 Moved\r\nLocation: https://elsewhere.example\r\nContent-Length: 0\r\n\r\n"
+    with hearing(destination, moved) as out, pytest.raises(Fatal, match="moved to https://elsewhere"):
+        out.post(f"{HOST}/octo")
