@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 import sqlalchemy as sa
@@ -29,6 +30,9 @@ from octo_dagster.segments import Language, Segment, check, default_segments, se
 
 Method = Literal["repeat_aware", "strict", "r_rfm"]
 Cuts = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=2, max_length=9)]
+Money = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=2)]
+MoneyCuts = Annotated[tuple[Money, ...], Field(min_length=2, max_length=9)]
+CutsOf = Mapping[str, Sequence[Any] | None]
 
 
 def because(row: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
@@ -78,7 +82,7 @@ def rfm(  # noqa: PLR0913 - every keyword is a setting of the score
     window_days: Annotated[int | None, Field(ge=1)] = None,
     cuts_recency: Cuts | None = None,
     cuts_frequency: Cuts | None = None,
-    cuts_monetary: Cuts | None = None,
+    cuts_monetary: MoneyCuts | None = None,
     fxm: Literal["mean", "product_sextile"] = "mean",
     segments: tuple[Segment, ...] | None = None,
     language: Language = "en",
@@ -88,7 +92,7 @@ def rfm(  # noqa: PLR0913 - every keyword is a setting of the score
     Orders before the midnight (UTC) that ends `as_of` count, none later. Recency and frequency count
     completed orders above zero; revenue adds up completed orders less what returns gave back. Customers
     without such an order, and guests, have no row."""
-    cuts = {"recency": cuts_recency, "frequency": cuts_frequency, "monetary": cuts_monetary}
+    cuts: CutsOf = {"recency": cuts_recency, "frequency": cuts_frequency, "monetary": cuts_monetary}
     check_cuts(cuts, bins)
     chosen = segments or default_segments(bins)
     check(chosen, bins)
@@ -98,7 +102,7 @@ def rfm(  # noqa: PLR0913 - every keyword is a setting of the score
     return labelled(both, chosen, language)
 
 
-def check_cuts(cuts: dict[str, Cuts | None], bins: int) -> None:
+def check_cuts(cuts: CutsOf, bins: int) -> None:
     """Each list of cuts rises and makes as many classes as there are bins; else ConfigError."""
     problems = []
     for name, values in cuts.items():
@@ -113,7 +117,11 @@ def check_cuts(cuts: dict[str, Cuts | None], bins: int) -> None:
 
 
 def start_of(as_of: date, since: date | None, window_days: int | None) -> date | None:
-    """The first day that counts: the later of `since` and the last `window_days` days, `as_of` included."""
+    """The first day that counts: the later of `since` and the last `window_days` days, `as_of` included.
+
+    ConfigError if `since` is after `as_of`: nobody would have a class."""
+    if since is not None and since > as_of:
+        raise ConfigError(f"since: {since} is after the day of the score, {as_of}")
     window = None if window_days is None else as_of - timedelta(days=window_days - 1)
     return max((start for start in (since, window) if start is not None), default=None)
 
@@ -148,7 +156,7 @@ def figures_of(orders: sa.FromClause, as_of: date, start: date | None) -> sa.Sub
     ).subquery("figures")
 
 
-def classes(figures: sa.Subquery, bins: int, method: Method, cuts: dict[str, Cuts | None]) -> sa.Subquery:
+def classes(figures: sa.Subquery, bins: int, method: Method, cuts: CutsOf) -> sa.Subquery:
     """The figures with the three classes. A negative revenue is class 1 whatever its rank."""
     ranked = by_quantile(figures, bins) if method == "r_rfm" else by_rank(figures, bins, method)
     f = figures.c

@@ -187,6 +187,7 @@ def test_default_segments_tile_every_plane(bins: int) -> None:
         ({"segments": (*default_segments(6), default_segments(6)[0])}, r"cell \(recency 1, frequency_monetary 5\) is in Best customers becoming passive and Best"),
         ({"segments": (*default_segments(6), default_segments(6)[0])}, "'Best customers becoming passive' is given twice"),
         ({"segments": default_segments(7)}, r"cell \(recency 1, frequency_monetary 7\) is outside the 6×6 plane"),
+        ({"since": date(2024, 7, 1)}, "rfm: since: 2024-07-01 is after the day of the score, 2024-06-30"),
         ({"cuts_recency": (1, 2)}, "rfm: cuts_recency: 6 bins need 5 cuts, not 2"),
         ({"cuts_monetary": (5, 4, 3, 2, 1)}, "rfm: cuts_monetary: must rise from cut to cut"),
     ],
