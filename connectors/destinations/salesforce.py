@@ -212,11 +212,12 @@ class Salesforce(Destination[Org]):
         return kept + [removed(key, row) for key, row in zip(work, told, strict=False)]
 
     def emptied(self, api: Org, batch: Batch, fields: Fields) -> dict[str, Any]:
-        """The mapped fields with nothing in them, but for those that must not be empty."""
-        names = [name for name in (fields or batch.types) if name != self.external_id]
+        """These fields with nothing in them, but for those that must not be empty."""
         known = api.fields()
         able = [
-            n for n in names if (f := known.get(n.lower())) is None or f["nillable"] or f["type"] == "boolean"
+            name
+            for name in fields
+            if (field := known.get(name.lower())) is None or field["nillable"] or field["type"] == "boolean"
         ]
         return {name: in_json(None, batch.types.get(name)) for name in able}
 
@@ -242,6 +243,8 @@ class Salesforce(Destination[Org]):
         if "/services/oauth2/token" in url and status < 500:
             return Fatal(f"salesforce: cannot sign in: {words(response)}")
         told = f"salesforce: {status} {words(response)}"
+        if "/jobs/ingest/" in url and response.request.method == "PATCH":
+            return Unanswered(told)  # the same call would upload again: a look at the job decides
         if "UNABLE_TO_LOCK_ROW" in told or status in {429, 503}:
             return Retryable(told)
         if status == 401:
@@ -254,12 +257,12 @@ class Salesforce(Destination[Org]):
 
     def refusal(self, response: requests.Response, told: str) -> DeliveryError | None:
         """A 4xx: of one job that is gone, of one field, of one batch, or of everything."""
-        url, method = response.request.url or "", response.request.method
-        if "/jobs/ingest/" in url and response.status_code == 404:
-            return None if method == "GET" else Unanswered(told)
-        if "/tooling/" in url and response.status_code == 400:
+        url, status = response.request.url or "", response.status_code
+        if "/jobs/ingest/" in url and (status == 404 or "INVALIDJOBSTATE" in told):
+            return None if response.request.method == "GET" else Unanswered(told)
+        if "/tooling/" in url and status == 400:
             return None
-        if response.status_code in {400, 413} and ("/composite/sobjects" in url or url.endswith("/batches")):
+        if status in {400, 413} and ("/composite/sobjects" in url or url.endswith("/batches")):
             return BatchRejected(told)
         return Fatal(told)
 

@@ -47,6 +47,7 @@ class Org:
         self.prefixes = {name: prefix for name, (prefix, _) in OBJECTS.items()}
         self.fields = {name: dict(fields) for name, (_, fields) in OBJECTS.items()}
         self.granted: dict[tuple[str, str], str] = {}
+        self.seen: dict[str, tuple[object, dict[str, SField]]] = {}
         self.tables: dict[str, dict[str, Record]] = {name: {} for name in OBJECTS}
         self.indexes: dict[tuple[str, str], dict[str, list[str]]] = {}
         self.id = self.add("Organization", {"Name": f"Octo sandbox {number}"})
@@ -75,6 +76,12 @@ class Org:
 
     def visible(self, name: str) -> dict[str, SField]:
         """The fields the caller may see, by name; a custom field shows once it is granted."""
+        state = (len(self.fields[name]), tuple(self.granted.items()))
+        if self.seen.get(name, (None, {}))[0] != state:
+            self.seen[name] = (state, self.look(name))
+        return self.seen[name][1]
+
+    def look(self, name: str) -> dict[str, SField]:
         granted = {
             field.name: field if self.granted[name, field.name] == "edit" else replace(field, flags="N")
             for field in self.fields[name].values()

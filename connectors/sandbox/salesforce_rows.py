@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from connectors.sandbox.salesforce_org import NOT_FOUND, Org, Record, Saved
@@ -56,16 +57,14 @@ class Rows:
         """POST composite/sobjects: objects may be mixed."""
         names = [self.typed(row) for row in self.listed(asked)]
         rows = [self.read(name, row) for name, row in zip(names, asked["records"], strict=True)]
-        each = [
-            lambda n=name, v=values: self.org.insert(n, v) for name, values in zip(names, rows, strict=True)
-        ]
+        each = [partial(self.org.insert, *pair) for pair in zip(names, rows, strict=True)]
         return self.carried_out(each, all_or_none=bool(asked.get("allOrNone")), created=False)
 
     def update_many(self, asked: Mapping[str, Any]) -> Told:
         """PATCH composite/sobjects: every record names its id."""
         names = [self.typed(row) for row in self.listed(asked)]
         rows = [self.read(name, row) for name, row in zip(names, asked["records"], strict=True)]
-        each = [lambda n=name, v=values: self.changed(n, v) for name, values in zip(names, rows, strict=True)]
+        each = [partial(self.changed, *pair) for pair in zip(names, rows, strict=True)]
         return self.carried_out(each, all_or_none=bool(asked.get("allOrNone")), created=False)
 
     def changed(self, name: str, values: dict[str, Any]) -> Saved:
@@ -89,13 +88,16 @@ class Rows:
                 raise RowError("DUPLICATE_VALUE", told, (key.name,))
             return self.org.upsert(name, key, values)
 
-        each = [lambda v=values: one(v) for values in rows]
+        each = [partial(one, values) for values in rows]
         return self.carried_out(each, all_or_none=bool(asked.get("allOrNone")), created=True)
 
     def delete_many(self, ids: Iterable[str], all_or_none: bool) -> Told:
         """DELETE composite/sobjects: ids of any objects."""
-        each = [lambda i=id_: self.org.delete(self.owner(i), i) for id_ in ids]
+        each = [partial(self.dropped, id_) for id_ in ids]
         return self.carried_out(each, all_or_none=all_or_none, created=False)
+
+    def dropped(self, id_: str) -> Saved:
+        return self.org.delete(self.owner(id_), id_)
 
     def owner(self, id_: str) -> str:
         for name, prefix in self.org.prefixes.items():
@@ -119,7 +121,7 @@ class Rows:
             raise CallError(400, "INVALID_INPUT", "every record must have attributes with a type")
         return self.org.object_name(kind)
 
-    def carried_out(self, each: list[Callable[[], Saved]], *, all_or_none: bool, created: bool) -> Told:
+    def carried_out(self, each: Sequence[Callable[[], Saved]], *, all_or_none: bool, created: bool) -> Told:
         """A reply row per change, in order. `created` is said by upserts only; a refused row says neither
         id nor created, as recorded."""
         before = self.org.snapshot() if all_or_none else {}

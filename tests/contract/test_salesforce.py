@@ -1,4 +1,4 @@
-"""What only Salesforce does: bulk jobs, field permissions, certificates, a quota for the whole org."""
+"""What only Salesforce does: field permissions, certificates, a quota for the whole org, its spelling."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.destinations.salesforce import Salesforce
-from connectors.destinations.salesforce_bulk import failed
 from connectors.destinations.salesforce_org import as_value, in_csv, in_json, literal, packed
 from connectors.sandbox.salesforce_soql import parse
 from connectors.sandbox.server import Sandbox
 from octo_dagster.errors import BatchRejected, ConfigError, Fatal, Retryable
-from octo_dagster.model import Batch, Change, FieldType, Op, Outcome, Value
+from octo_dagster.model import Change, FieldType, Op, Outcome, Value
 from tests.contract.examinees import SALESFORCE
 from tests.contract.sitting import Sitting
 
@@ -48,171 +47,11 @@ def twin(sandbox: Sandbox) -> Any:
 
 
 @pytest.fixture
-def jobs(sandbox: Sandbox, twin: Any) -> Iterator[Sitting]:
-    """Signed in, and sending even one record by a bulk job."""
-    made = Sitting(SALESFORCE, sandbox.address, {"bulk_from": 1})
-    with closing(made.http):
-        yield made.ready()
-
-
-@pytest.fixture
 def contacts(sandbox: Sandbox, twin: Any) -> Iterator[Sitting]:
     """Signed in, sending contacts by collections."""
     made = Sitting(CONTACT, sandbox.address)
     with closing(made.http):
         yield made.ready()
-
-
-def opened(sitting: Sitting, changes: list[Change]) -> Batch:
-    """A batch whose job is open."""
-    batch = sitting.batch(Op.UPSERT, changes)
-    return replace(batch, token=sitting.destination.open(sitting.api, batch))
-
-
-def outcomes(sitting: Sitting, batch: Batch) -> dict[str, Outcome]:
-    told = sitting.destination.settle(sitting.api, batch)
-    assert told is not None
-    return {receipt.key: receipt.outcome for receipt in told.receipts}
-
-
-def changes(sitting: Sitting, count: int) -> list[Change]:
-    return [Change(key, fields) for key, fields in sitting.records(count).items()]
-
-
-# bulk jobs -----------------------------------------------------------------------------------------
-
-
-def test_a_job_writes_every_type_as_sent(jobs: Sitting) -> None:
-    """What goes by CSV is read back as it was sent: any script, quotes, commas, lists, dates, numbers."""
-    records = jobs.records(6)
-    records[SALESFORCE.key(1)]["Octo_Text__c"] = 'two\nlines, "quoted"\r\nthree'
-    jobs.upsert(records)
-    assert jobs.read(*records) == records
-
-
-def test_rows_of_a_job_may_have_different_fields(jobs: Sitting) -> None:
-    """A field that a row does not have is left alone, although another row of the job has it."""
-    a, b = SALESFORCE.key(1), SALESFORCE.key(2)
-    jobs.upsert(jobs.records(2))
-    jobs.upsert({a: {"Octo_Integer__c": 9}, b: {"Octo_Text__c": None, "Octo_List__c": []}})
-    held = jobs.read(a, b)
-    assert held[a] == {**SALESFORCE.record(1), "Octo_Integer__c": 9}
-    assert held[b] == {**SALESFORCE.record(2), "Octo_Text__c": None, "Octo_List__c": None}
-
-
-def test_a_job_clears_every_type(jobs: Sitting) -> None:
-    """None empties a field by CSV too; a checkbox becomes false."""
-    key = SALESFORCE.key(1)
-    jobs.upsert(jobs.records(1))
-    jobs.upsert({key: dict.fromkeys(SALESFORCE.types)})
-    assert jobs.read(key) == {key: jobs.cleared()}
-
-
-def test_a_job_tells_bad_rows_apart(jobs: Sitting) -> None:
-    """A refused row of a job has its reason, and whether a row was created is told."""
-    rows = changes(jobs, 5)
-    jobs.carry_out(Op.UPSERT, rows[0])
-    rows[3] = Change(rows[3].key, {**rows[3].fields, **SALESFORCE.poison})
-    told = jobs.carry_out(Op.UPSERT, *rows)
-    assert [told[row.key].created for row in rows] == [False, True, True, None, True]
-    refused = told[rows[3].key]
-    assert refused.outcome is Outcome.REJECTED
-    assert (refused.reason or "").startswith("STRING_TOO_LONG: Octo Text: data value too large")
-    assert (refused.reason or "").endswith("(Octo_Text__c)")
-
-
-def test_a_job_takes_its_time(jobs: Sitting, twin: Any) -> None:
-    """Until the job is over settle keeps its token and decides nothing."""
-    twin.job_looks = 2
-    batch = opened(jobs, changes(jobs, 3))
-    token = jobs.destination.send(jobs.api, batch).token
-    first = jobs.destination.settle(jobs.api, batch)
-    assert first is not None
-    assert (token, first.token, first.receipts) == (batch.token, batch.token, ())
-    jobs.destination.settle(jobs.api, batch)
-    assert set(outcomes(jobs, batch).values()) == {Outcome.ACCEPTED}
-
-
-def test_a_job_never_filled_sent_nothing(jobs: Sitting, twin: Any) -> None:
-    """After a crash between opening and uploading the job is aborted and all its rows are unsent."""
-    batch = opened(jobs, changes(jobs, 3))
-    assert set(outcomes(jobs, batch).values()) == {Outcome.UNSENT}
-    assert twin.jobs[batch.token][1].state == "Aborted"
-    assert jobs.read(*batch.keys) == {}
-
-
-def test_a_job_that_failed_half_way_is_told_row_by_row(jobs: Sitting, twin: Any) -> None:
-    """Rows a failed job had written are accepted, those it did not reach are unsent."""
-    twin.armed["half_job"] = 1
-    told = jobs.carry_out(Op.UPSERT, *changes(jobs, 10))
-    written = {key for key, receipt in told.items() if receipt.outcome is Outcome.ACCEPTED}
-    assert len(written) == 5
-    assert {told[key].outcome for key in told.keys() - written} == {Outcome.UNSENT}
-    assert set(jobs.read(*told)) == written
-
-
-def test_rows_missing_from_the_results_are_unknown(jobs: Sitting, twin: Any) -> None:
-    """A row in none of the three files is unknown, never accepted."""
-    batch = opened(jobs, changes(jobs, 3))
-    jobs.destination.send(jobs.api, batch)
-    jobs.destination.settle(jobs.api, batch)
-    job = twin.jobs[batch.token][1]
-    job.done = [row for row in job.done if row[1][0] != batch.keys[1]]
-    expected = [Outcome.ACCEPTED, Outcome.UNKNOWN, Outcome.ACCEPTED]
-    assert outcomes(jobs, batch) == dict(zip(batch.keys, expected, strict=True))
-
-
-def test_a_forgotten_job_is_nothing(jobs: Sitting, twin: Any) -> None:
-    """A job Salesforce no longer knows settles as None."""
-    batch = opened(jobs, changes(jobs, 1))
-    twin.jobs.clear()
-    assert jobs.destination.settle(jobs.api, batch) is None
-
-
-def test_a_job_of_unknown_columns_writes_nothing(jobs: Sitting) -> None:
-    """A column that is not there fails the job before its first row: unsent, with the job's own reason."""
-    batch = opened(jobs, [Change("k1", {"Gone__c": "x"})])
-    jobs.destination.send(jobs.api, batch)
-    told = jobs.destination.settle(jobs.api, batch)
-    assert told is not None
-    [receipt] = told.receipts
-    assert (receipt.outcome, receipt.reason) == (
-        Outcome.UNSENT,
-        "InvalidBatch : Field name not found : Gone__c",
-    )
-
-
-def test_what_csv_cannot_say_is_rejected(jobs: Sitting) -> None:
-    """Text that means *empty* in CSV, and list items with the separator in them, are refused, not changed."""
-    rows = [Change("k1", {"Octo_Text__c": "#N/A"}), Change("k2", {"Octo_List__c": ["a;b"]})]
-    told = jobs.carry_out(Op.UPSERT, *rows, Change("k3", {"Octo_Text__c": "fine"}))
-    assert [told[key].outcome for key in ("k1", "k2", "k3")] == [
-        Outcome.REJECTED,
-        Outcome.REJECTED,
-        Outcome.ACCEPTED,
-    ]
-    assert jobs.carry_out(Op.UPSERT, *rows).keys() == {"k1", "k2"}
-    assert jobs.read("k1", "k2") == {}
-
-
-def test_locked_rows_go_again(jobs: Sitting, contacts: Sitting, twin: Any) -> None:
-    """A row that somebody else was writing is unsent rather than rejected, by either way."""
-    for sitting in (jobs, contacts):
-        twin.orgs[0].locked_rows = 1
-        told = sitting.carry_out(Op.UPSERT, *changes(sitting, 2) if sitting is jobs else people(2))
-        assert sorted(receipt.outcome for receipt in told.values()) == [Outcome.ACCEPTED, Outcome.UNSENT]
-
-
-def test_large_plans_go_by_jobs_and_their_rest_too(sandbox: Sandbox, twin: Any) -> None:
-    """From `bulk_from` on a plan is cut for jobs; what is left over and too many for one call is a job too."""
-    destination = Sitting(SALESFORCE, sandbox.address).destination
-    assert destination.limits(Op.UPSERT, 1_999).rows == 200
-    assert destination.limits(Op.UPSERT, 2_000).rows == 100_000
-    assert destination.limits(Op.CLEAR, 1_000_000).rows == 200
-    sitting = Sitting(SALESFORCE, sandbox.address).ready()
-    with closing(sitting.http):
-        assert opened(sitting, changes(sitting, 200)).token is None
-        assert opened(sitting, changes(sitting, 201)).token is not None
 
 
 # records -------------------------------------------------------------------------------------------
@@ -231,6 +70,21 @@ def test_clearing_a_contact_keeps_its_name(contacts: Sitting) -> None:
     told = contacts.carry_out(Op.CLEAR, Change("k0", dict.fromkeys(CONTACT.types)))
     assert told["k0"].outcome is Outcome.ACCEPTED
     assert contacts.read("k0") == {"k0": {"LastName": "N0", "Email": None, "Vip__c": False}}
+
+
+def test_locked_rows_go_again(contacts: Sitting, twin: Any) -> None:
+    """A row that somebody else was writing is unsent rather than rejected."""
+    twin.orgs[0].locked_rows = 1
+    told = contacts.carry_out(Op.UPSERT, *people(2))
+    assert [told[key].outcome for key in ("k0", "k1")] == [Outcome.UNSENT, Outcome.ACCEPTED]
+
+
+def test_clearing_nothing_clears_nothing(contacts: Sitting) -> None:
+    """A removal that names no field leaves the record as it is."""
+    contacts.carry_out(Op.UPSERT, *people(1))
+    before = contacts.read("k0")
+    assert contacts.carry_out(Op.CLEAR, Change("k0"))["k0"].outcome is Outcome.ACCEPTED
+    assert contacts.read("k0") == before
 
 
 def test_refusals_name_code_and_field(contacts: Sitting) -> None:
@@ -359,15 +213,6 @@ def test_octo_stops_before_the_org_runs_dry(contacts: Sitting, twin: Any) -> Non
     assert "Contact" not in twin.holdings()
 
 
-def test_allowing_duplicates_is_said_on_every_write_and_never_by_jobs(sandbox: Sandbox, twin: Any) -> None:
-    """A bulk job cannot say that duplicates are wanted, so such a sync uses none."""
-    sitting = Sitting(SALESFORCE, sandbox.address, {"allow_duplicates": True, "bulk_from": 1}).ready()
-    with closing(sitting.http):
-        assert sitting.destination.limits(Op.UPSERT, 50_000).rows == 200
-        assert opened(sitting, changes(sitting, 3)).token is None
-        assert sitting.api.headers == {"Sforce-Duplicate-Rule-Header": "allowSave=true"}
-
-
 # spelling ------------------------------------------------------------------------------------------
 
 VALUES: Mapping[FieldType, tuple[Value, Any, str]] = {
@@ -414,21 +259,6 @@ def test_any_key_can_be_asked_for(key: str) -> None:
 def test_packing_loses_and_moves_nothing(texts: list[str], room: int) -> None:
     """Every literal is in one query, in its order."""
     assert [text for pack in packed(texts, room) for text in pack] == texts
-
-
-@pytest.mark.parametrize(
-    ("error", "reason"),
-    [
-        ("REQUIRED_FIELD_MISSING:Required fields are missing: [LastName]:LastName --",
-         "REQUIRED_FIELD_MISSING: Required fields are missing: [LastName] (LastName)"),
-        ("DUPLICATE_VALUE:duplicate value found: X duplicates value: --",
-         "DUPLICATE_VALUE: duplicate value found: X duplicates value"),
-        ("SOMETHING", "SOMETHING:"),
-    ],
-)  # fmt: skip
-def test_errors_of_jobs_read_like_those_of_calls(error: str, reason: str) -> None:
-    """`CODE:message:fields --` becomes `CODE: message (fields)`."""
-    assert (failed("k", error).reason or "").strip() == reason
 
 
 def test_old_api_versions_are_refused() -> None:

@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import jwt
 import pytest
@@ -27,11 +26,10 @@ from simple_salesforce.exceptions import (
     SalesforceResourceNotFound,
 )
 from werkzeug.test import Client as Wire
-from werkzeug.wrappers import Request, Response
 
-from connectors.sandbox.salesforce import Salesforce
 from connectors.sandbox.salesforce_objects import OBJECTS, described
 from connectors.sandbox.server import Sandbox
+from tests.contract.salesforce_replay import Replay, app
 
 SHARED = Path(__file__).parents[2] / "../shared"
 RECORDED = SHARED / "recordings"
@@ -132,6 +130,15 @@ def test_library_runs_a_bulk_job(client: Any, sandbox: Sandbox) -> None:
     assert failed["sf__Error"] == "INVALID_EMAIL_ADDRESS:Email: invalid email address: nowhere:Email --"
 
 
+def test_library_says_what_a_query_cannot_do(client: Any) -> None:
+    """A column that is not there is INVALID_FIELD, in words that name it."""
+    with pytest.raises(SalesforceMalformedRequest) as caught:
+        client.query("SELECT Id, Foo__c FROM Contact")
+    told: Any = caught.value.content
+    assert told[0]["errorCode"] == "INVALID_FIELD"
+    assert "No such column 'Foo__c' on entity 'Contact'" in told[0]["message"]
+
+
 def test_library_signs_in_by_certificate(http: requests.Session, sandbox: Sandbox) -> None:
     """simple-salesforce's own JWT is accepted for the registered key, and for no other."""
     mine, other = (rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2))
@@ -174,11 +181,6 @@ def test_old_assertion_is_refused(sandbox: Sandbox) -> None:
 # recorded ------------------------------------------------------------------------------------------
 
 
-def app(twin: Salesforce) -> Any:
-    """The twin as a WSGI application, without a socket."""
-    return Request.application(twin.answer)
-
-
 @cache
 def recorded() -> list[dict[str, Any]]:
     return [json.loads(line) for line in (RECORDED / "salesforce.jsonl").read_text().splitlines()]
@@ -214,47 +216,6 @@ def test_describe_has_the_recorded_members() -> None:
     """A described field has every member a recorded one has, and no other."""
     ours = set(described(OBJECTS["Contact"][1]["Email"]))
     assert ours == set(recorded_describe("Contact")["fields"][0])
-
-
-class Replay:
-    """Sends recorded requests to a twin, recorded ids replaced by those the twin gave instead."""
-
-    def __init__(self) -> None:
-        self.twin = Salesforce()
-        self.wire = Wire(app(self.twin))
-        form = {"grant_type": "client_credentials", "client_id": "octo-app", "client_secret": "octo-secret"}
-        token = self.wire.post("/services/oauth2/token", data=form).json or {}
-        self.headers = {"Authorization": f"Bearer {token['access_token']}"}
-        self.ids: dict[str, str] = {}
-        self.field("email_field__c", {"type": "Email", "label": "email field"})
-        key = {"type": "Text", "length": 191, "externalId": True, "unique": True}
-        self.field("Custom_External_ID__c", {**key, "label": "Custom External ID"})
-
-    def field(self, name: str, metadata: Mapping[str, Any]) -> None:
-        body = {"FullName": f"Contact.{name}", "Metadata": metadata}
-        made = self.send("POST", "/services/data/v61.0/tooling/sobjects/CustomField", json=body)
-        assert made.status_code == 201
-        self.twin.orgs[0].granted["Contact", name] = "edit"
-
-    def send(self, method: str, path: str, **options: Any) -> Any:
-        return self.wire.open(path, method=method, headers=self.headers, **options)
-
-    def ours(self, text: str) -> str:
-        for theirs, mine in self.ids.items():
-            text = text.replace(theirs, mine)
-        return text
-
-    def again(self, row: Mapping[str, Any]) -> Any:
-        """The twin's reply to a recorded request; learns the ids it gives."""
-        body = json.loads(self.ours(json.dumps(row["request"]))) if row["request"] else None
-        query = {name: unquote(self.ours(value)) for name, value in (row.get("query") or {}).items()}
-        reply = self.send(row["method"], self.ours(row["path"]), json=body, query_string=query)
-        told = row["response"] if isinstance(row["response"], list) else [row["response"]]
-        mine = reply.json if isinstance(reply.json, list) else [reply.json]
-        for theirs, own in zip(told, mine, strict=False):
-            if theirs.get("id") and own.get("id"):
-                self.ids[theirs["id"]] = own["id"]
-        return reply
 
 
 def shape(value: Any) -> Any:
@@ -404,96 +365,3 @@ def test_postman_collections_requests_are_understood() -> None:
     [changed] = send("sobject_collections_update", [{**attributes, "Id": made["id"], "Phone": "1"}]).json
     [gone] = send("sobject_collections_delete", [{"Id": made["id"]}]).json
     assert [made["success"], changed["success"], gone["success"]] == [True, True, True]
-
-
-# what is refused -----------------------------------------------------------------------------------
-
-
-def refused(replay: Replay, record: Mapping[str, Any]) -> dict[str, Any]:
-    """The reply to creating one contact."""
-    records = [{"attributes": {"type": "Contact"}, **record}]
-    reply: Response = replay.send(
-        "POST", "/services/data/v61.0/composite/sobjects", json={"records": records}
-    )
-    told: dict[str, Any] = json.loads(reply.get_data())[0]
-    return told
-
-
-@pytest.mark.parametrize(
-    ("record", "code", "fields"),
-    [
-        ({"FirstName": "A"}, "REQUIRED_FIELD_MISSING", ["LastName"]),
-        ({"LastName": "x" * 81}, "STRING_TOO_LONG", ["LastName"]),
-        ({"LastName": "A", "Email": "badone"}, "INVALID_EMAIL_ADDRESS", ["Email"]),
-        ({"LastName": "A", "CleanStatus": "No"}, "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", ["CleanStatus"]),
-        ({"LastName": "A", "CreatedDate": "2020-01-01T00:00:00Z"}, "INVALID_FIELD_FOR_INSERT_UPDATE",
-         ["CreatedDate"]),
-    ],
-)  # fmt: skip
-def test_bad_row_is_refused(record: Mapping[str, Any], code: str, fields: list[str]) -> None:
-    """A bad row is refused by its own code and names its field."""
-    [error] = refused(Replay(), record)["errors"]
-    assert (error["statusCode"], error["fields"]) == (code, fields)
-
-
-@pytest.mark.parametrize(
-    ("record", "code"),
-    [
-        ({"LastName": "A", "Nothing__c": 1}, "INVALID_FIELD"),
-        ({"LastName": "A", "Birthdate": "yesterday"}, "JSON_PARSER_ERROR"),
-        ({"LastName": "A", "MailingLatitude": "north"}, "JSON_PARSER_ERROR"),
-    ],
-)
-def test_unreadable_row_fails_the_call(record: Mapping[str, Any], code: str) -> None:
-    """A field that is not there, or a value of another type, fails the call as a whole."""
-    assert refused(Replay(), record)["errorCode"] == code
-
-
-def test_more_than_200_records_are_refused() -> None:
-    """A collection of 201 is refused whole."""
-    records = [{"attributes": {"type": "Contact"}, "LastName": "A"}] * 201
-    replay = Replay()
-    reply = replay.send("POST", "/services/data/v61.0/composite/sobjects", json={"records": records})
-    assert (reply.status_code, replay.twin.holdings().get("Contact")) == (400, None)
-
-
-def test_all_or_none_keeps_nothing_of_a_bad_call() -> None:
-    """With allOrNone one bad row undoes the others, which say so."""
-    replay = Replay()
-    records = [{"attributes": {"type": "Contact"}, "LastName": name} for name in ("A", None)]
-    body = {"allOrNone": True, "records": records}
-    told = replay.send("POST", "/services/data/v61.0/composite/sobjects", json=body).json
-    codes = [row["errors"][0]["statusCode"] for row in told]
-    assert codes == ["ALL_OR_NONE_OPERATION_ROLLED_BACK", "REQUIRED_FIELD_MISSING"]
-    assert replay.twin.holdings().get("Contact") is None
-
-
-def test_key_twice_in_one_call_refuses_both() -> None:
-    """Two rows of one external id in a call are both refused, capitals or not."""
-    replay = Replay()
-    records = [
-        {"attributes": {"type": "Contact"}, "LastName": "A", "Custom_External_ID__c": key}
-        for key in ("k", "K")
-    ]
-    path = "/services/data/v61.0/composite/sobjects/Contact/Custom_External_ID__c"
-    told = replay.send("PATCH", path, json={"allOrNone": False, "records": records}).json
-    assert [row["errors"][0]["statusCode"] for row in told] == ["DUPLICATE_VALUE", "DUPLICATE_VALUE"]
-
-
-def test_quota_ends_calls() -> None:
-    """Over the quota every call is refused with 403 and says how many were used."""
-    replay = Replay()
-    replay.twin.quota = replay.twin.orgs[0].used
-    reply = replay.send("GET", "/services/data/v61.0/limits")
-    assert (reply.status_code, reply.json[0]["errorCode"]) == (403, "REQUEST_LIMIT_EXCEEDED")
-    used = replay.twin.orgs[0].used
-    assert reply.headers["Sforce-Limit-Info"] == f"api-usage={used}/{used}"
-
-
-def test_library_says_what_a_query_cannot_do(client: Any) -> None:
-    """A column that is not there is INVALID_FIELD, in words that name it."""
-    with pytest.raises(SalesforceMalformedRequest) as caught:
-        client.query("SELECT Id, Foo__c FROM Contact")
-    told: Any = caught.value.content
-    assert told[0]["errorCode"] == "INVALID_FIELD"
-    assert "No such column 'Foo__c' on entity 'Contact'" in told[0]["message"]
