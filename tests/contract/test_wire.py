@@ -129,6 +129,23 @@ def test_what_is_sent_is_what_is_read(examinee: Examinee, sitting: Sitting) -> N
 
 
 @each
+def test_only_what_is_asked_for_is_read(examinee: Examinee, sitting: Sitting) -> None:
+    """Of a record with many fields, the fields asked for come back and no others."""
+    key, name = examinee.key(1), next(iter(examinee.types))
+    sitting.upsert(sitting.records(1))
+    held = sitting.destination.read(sitting.api, [key], [name])
+    assert held == {key: {name: examinee.record(1)[name]}}
+
+
+@each
+def test_a_full_batch_goes_at_once(examinee: Examinee, sitting: Sitting) -> None:
+    """The largest batch the destination lets the engine cut (500 at most, here) is accepted whole."""
+    records = sitting.records(min(500, sitting.destination.limits(Op.UPSERT, 500).rows))
+    sitting.upsert(records)
+    assert sitting.read(*records) == records
+
+
+@each
 def test_sending_twice_changes_nothing(examinee: Examinee, sitting: Sitting) -> None:
     """An upsert repeated is accepted and makes no second record."""
     records = sitting.records(3)
