@@ -1,6 +1,7 @@
 """Where tables live: Delta tables on disk, read by DuckDB in memory. Many processes at once, no server.
 
-Timestamps are kept without a zone and are UTC; money is `decimal(18, 2)`. A write is a new version of one table (ACID, by delta-rs); a reader sees the newest version or any older
+Timestamps are kept without a zone and are UTC; money is `decimal(18, 2)`.
+A write is a new version of one table (ACID, by delta-rs); a reader sees the newest version or any older
 one. There is no DuckDB file, because two processes cannot share one.
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,8 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, write_deltalake
+
+from octo_dagster.errors import ConfigError
 
 MEMORY = "1GB"
 """What one step's DuckDB may hold before it spills to disk."""
@@ -34,9 +38,18 @@ class Warehouse:
         """The table's newest version; None when there is no such table."""
         return self.table(name).version() if name in self.names() else None
 
+    def existing(self, name: str) -> int:
+        """The table's newest version. ConfigError, naming the tables there are, when there is none."""
+        version = self.version(name)
+        if version is None:
+            raise ConfigError(
+                f"there is no table {name!r}; there are {', '.join(self.names()) or 'none yet'}"
+            )
+        return version
+
     def schema(self, name: str) -> pa.Schema:
         """Column names and Arrow types of the newest version."""
-        return pa.schema(self.table(name).schema().to_arrow())  # type: ignore[arg-type]
+        return pa.schema(self.table(name).schema().to_arrow())
 
     def replace(
         self, name: str, rows: pa.Table | pa.RecordBatchReader, note: Mapping[str, Any] | None = None
@@ -77,10 +90,12 @@ class Warehouse:
         connection = duckdb.connect(
             config={
                 "memory_limit": memory,
-                "temp_directory": tempfile.mkdtemp(prefix="octo-spill-"),
+                # made by DuckDB when it first spills, and removed by it
+                "temp_directory": f"{tempfile.gettempdir()}/octo-spill-{uuid.uuid4().hex}",
             }
         )
         connection.execute("set TimeZone = 'UTC'")
+        connection.execute("set enable_progress_bar = false")
         for name in self.names():
             self.view(connection, name, (versions or {}).get(name))
         return connection
