@@ -76,9 +76,11 @@ def render(vendors: Mapping[str, Vendor], search: str) -> str:
 def section(name: str, vendor: Vendor, search: str) -> Section:
     before, held = vendor.compared()
     calls = list(vendor.calls)
+    dull = vendor.twin.bookkeeping
+    tables = [table(one, before.get(one, []), rows, search, dull) for one, rows in held.items()]
     return Section(
         name=name,
-        tables=[table(one, before.get(one, []), rows, search) for one, rows in held.items()],
+        tables=sorted(tables, key=lambda table: (-sum(table.states.values()), -table.held)),
         calls=calls[: -CALLS_SHOWN - 1 : -1],
         called=len(calls),
         faults=[*map(described, vendor.faults.active()), *(+vendor.twin.armed)],
@@ -90,13 +92,15 @@ def described(armed: Armed) -> str:
     return " ".join(filter(None, [fault.kind, fault.method and f"on {fault.method}", fault.path]))
 
 
-def table(name: str, before: Iterable[Row], held: list[dict[str, Any]], search: str) -> Table:
+def table(
+    name: str, before: Iterable[Row], held: list[dict[str, Any]], search: str, bookkeeping: frozenset[str]
+) -> Table:
     lines = [line for line in compared(by_identity(before), by_identity(held)) if line.says(search)]
     states = {state: sum(line.state == state for line in lines) for state in ("changed", "gone", "new")}
     order = ("changed", "gone", "new", "")
     shown = list(islice(sorted(lines, key=lambda line: order.index(line.state)), ROWS_SHOWN))
     matching = sum(line.state != "gone" for line in lines)
-    return Table(name, len(held), matching, states, columns(shown), shown)
+    return Table(name, len(held), matching, states, columns(shown, bookkeeping), shown)
 
 
 def by_identity(rows: Iterable[Row]) -> dict[str, dict[str, str]]:
@@ -121,12 +125,14 @@ def cell(text: str, was: str) -> Cell:
     return Cell(text, was if was != text else None)
 
 
-def columns(lines: Iterable[Line]) -> list[str]:
-    """Who it is, then what changed, then the rest; columns that are empty all the way down are left out."""
+def columns(lines: Iterable[Line], bookkeeping: frozenset[str]) -> list[str]:
+    """Who it is, then what changed, then the rest; what is empty all the way down is left out."""
     cells = [(name, cell) for line in lines for name, cell in line.cells.items()]
-    changed = [name for name, cell in cells if cell.was is not None]
     said = [name for name, cell in cells if cell.text]
-    return list(dict.fromkeys([*said[:1], *changed, *said]))
+    address = [name for name, cell in cells if "@" in cell.text]
+    changed = [name for name, cell in cells if cell.was is not None]
+    order = dict.fromkeys([*said[:1], *address[:1], *changed, *said])
+    return sorted(order, key=lambda name: name in bookkeeping)
 
 
 def flat(row: Row, under: str = "") -> dict[str, str]:

@@ -26,6 +26,7 @@ class Salesforce(Jobs):
     `locked_rows`."""
 
     name = "salesforce"
+    bookkeeping = frozenset({"IsDeleted", "CreatedDate", "LastModifiedDate", "SystemModstamp"})
 
     def holdings(self) -> Mapping[str, list[dict[str, Any]]]:
         self.work_jobs()

@@ -39,6 +39,8 @@ class Twin(ABC):
     """Path prefix in the sandbox, and the vendor's short name."""
     own_faults: ClassVar[frozenset[str]] = frozenset({"half_job"})
     """Faults only this vendor can have; its methods ask for them with `self.fault(name)`."""
+    bookkeeping: ClassVar[frozenset[str]] = frozenset()
+    """Columns of the holdings that say when and by whom; the page shows them last."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self.clock = clock
