@@ -138,13 +138,14 @@ class Brevo(Destination[Api]):
         return Sent(token=start(api, erasures(batch.key_field, blanks, list_id)))
 
     def leave(self, api: Api, batch: Batch) -> Sent:
-        """Who is not in the list, or nowhere, has left it: Brevo's `failure` means no more than that."""
+        """Who is not in the list, or nowhere, has left it: Brevo's `failure` means no more than that.
+
+        It refuses a call that concerns nobody in the list; whether it was that is read, not guessed."""
         list_id = api.list_id()
         if list_id is not None:
             who = {"emails" if batch.key_field == "EMAIL" else "extIds": [*batch.keys]}
             reply = api.call("POST", f"/contacts/lists/{list_id}/contacts/remove", who)
-            gone = reply.status_code == 404 or "already removed from list" in reply.text
-            if reply.status_code != 201 and not gone:
+            if reply.status_code not in (201, 404) and self.read(api, batch.keys, ()):
                 raise BatchRejected(f"brevo: {words(reply)}")
         return Sent(receipts(batch, {}))
 

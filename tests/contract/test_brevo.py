@@ -14,7 +14,7 @@ import requests
 from connectors.destinations.brevo import Brevo
 from connectors.sandbox.brevo_account import Account, Attribute, Contact
 from connectors.sandbox.server import Sandbox
-from octo_dagster.errors import Fatal, Retryable, Unanswered
+from octo_dagster.errors import BatchRejected, Fatal, Retryable, Unanswered
 from octo_dagster.http import Call, session
 from octo_dagster.model import Batch, Change, Fields, FieldType, Op, Outcome, Receipt
 from octo_dagster.pace import UNPACED
@@ -355,3 +355,12 @@ def test_new_choices_are_added_before_they_are_used(desk: Desk) -> None:
         desk.do(Op.UPSERT, {ADA: {"TAGS": ["wine", "cheese"]}})
     assert desk.contact(ADA).attributes["TAGS"] == ["wine", "cheese"]
     assert desk.counted("PUT", "/attributes/") == 1
+
+
+def test_a_refused_removal_is_an_error_while_somebody_is_in_the_list(desk: Desk) -> None:
+    """A 400 counts as done when nobody of the batch is in the list, whatever its words, and only then."""
+    desk.do(Op.UPSERT, {ADA: {}})
+    with pytest.raises(BatchRejected, match="Invalid email address"):
+        desk.do(Op.LEAVE, {ADA: {}, "nowhere@example": {}})
+    told = desk.do(Op.LEAVE, {"nowhere@example": {}, BOB: {}})
+    assert {receipt.outcome for receipt in told.values()} == {Outcome.ACCEPTED}
