@@ -131,7 +131,7 @@ def columns(lines: Iterable[Line], bookkeeping: frozenset[str]) -> list[str]:
     said = [name for name, cell in cells if cell.text]
     address = [name for name, cell in cells if "@" in cell.text]
     changed = [name for name, cell in cells if cell.was is not None]
-    order = dict.fromkeys([*said[:1], *address[:1], *changed, *said])
+    order = dict.fromkeys([*address[:1], *said[:1], *changed, *said])
     return sorted(order, key=lambda name: name in bookkeeping)
 
 

@@ -58,6 +58,13 @@ def test_looking_does_not_unmark(sandbox: Sandbox, clock: Clock) -> None:
     assert "<del>at risk</del>champion" in page(sandbox)
 
 
+def test_what_changed_is_not_far_away(sandbox: Sandbox, clock: Clock) -> None:
+    """The address comes first, then the id, then the changed column, before all the others."""
+    visit(sandbox, clock, {"7": {"one": 1, "two": 2, "rfm": "at risk", "mail": "ada@example.com"}})
+    visit(sandbox, clock, {"7": {"rfm": "champion"}})
+    assert re.findall(r"<th>(\w+)</th>", page(sandbox))[:5] == ["mail", "key", "rfm", "one", "two"]
+
+
 def test_many_records_stay_readable(sandbox: Sandbox, clock: Clock) -> None:
     """Of 2,500 records the first 50 are shown, changed ones on top, and the search finds the others."""
     visit(sandbox, clock, {f"customer{n}": {"orders": n} for n in range(2_500)})
