@@ -17,16 +17,14 @@ import operator
 from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import sqlalchemy as sa
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from octo_dagster.errors import ConfigError
-from octo_dagster.scoring import addressed, compiled, sql_type
+from octo_dagster.scoring import compiled, sql_type
 
 Condition = sa.ColumnElement[bool]
 
@@ -49,17 +47,6 @@ class Audience(BaseModel):
     description: str = ""
     rule: str = Field(min_length=1)
     """Which rows of the table are in it."""
-
-
-def load_audience(path: Path) -> Audience:
-    """The audience of a YAML file; ConfigError `file: field: what` if the file is not one."""
-    raw = yaml.safe_load(path.read_text("utf-8"))
-    if not isinstance(raw, dict):
-        raise ConfigError(f"{path.name}: an audience has a description and a rule")
-    try:
-        return Audience.model_validate({**raw, "name": path.stem})
-    except ValidationError as wrong:
-        raise ConfigError(*(f"{path.name}: {addressed(error)}" for error in wrong.errors())) from None
 
 
 def where_sql(rule: str, schema: pa.Schema, file: str = "audience") -> str:

@@ -13,9 +13,9 @@ import duckdb
 import duckdb_sqlalchemy
 import pyarrow as pa
 import sqlalchemy as sa
-import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
 
+from octo_dagster import document
 from octo_dagster.errors import ConfigError, SourceError
 from octo_dagster.model import FieldType
 from octo_dagster.score import Column, Score, Tables
@@ -69,23 +69,24 @@ class Report:
 
 
 def load_settings(score: Score, path: Path) -> dict[str, Any]:
-    """The settings of a score's YAML file, checked; none when there is no file."""
-    raw = yaml.safe_load(path.read_text("utf-8")) if path.exists() else None
-    return checked_settings(score, raw or {}, path.name)
+    """The settings of a score's YAML file, checked; none when there is no file or only comments in it."""
+    if not path.exists() or is_bare(path.read_text("utf-8")):
+        return {}
+    return checked_settings(score, document.read(path), path.name)
 
 
-def checked_settings(score: Score, raw: Any, file: str) -> dict[str, Any]:
+def is_bare(text: str) -> bool:
+    """Whether a YAML text holds nothing but comments."""
+    return all(line.lstrip().startswith("#") for line in text.splitlines() if line.strip())
+
+
+def checked_settings(score: Score, raw: Mapping[str, Any], file: str) -> dict[str, Any]:
     """The given settings as the score's own types; ConfigError `file: field: what` for each mistake."""
     try:
         told = settings_model(score).model_validate(raw)
     except ValidationError as wrong:
-        raise ConfigError(*(f"{file}: {addressed(error)}" for error in wrong.errors())) from None
+        raise ConfigError(*(f"{file}: {line}" for line in document.mistakes(wrong))) from None
     return {name: getattr(told, name) for name in told.model_fields_set}
-
-
-def addressed(error: Mapping[str, Any]) -> str:
-    field = ".".join(str(part) for part in error["loc"]) or "settings"
-    return f"{field}: {error['msg']}"
 
 
 def settings_model(score: Score) -> type[BaseModel]:

@@ -10,8 +10,9 @@ import duckdb
 import pyarrow as pa
 import pytest
 
+from octo_dagster import document
 from octo_dagster.errors import ConfigError
-from octo_dagster.rules import load_audience, where_sql
+from octo_dagster.rules import Audience, where_sql
 
 AUDIENCES = sorted((Path(__file__).parents[2] / "assets/audiences").glob("*.yaml"))
 ROWS = pa.table(
@@ -129,22 +130,7 @@ def test_text_cannot_leave_its_quotes() -> None:
 @pytest.mark.parametrize("path", AUDIENCES, ids=lambda path: path.stem)
 def test_the_shipped_audiences_are_rules(path: Path) -> None:
     """Every shipped audience has a description and a rule that runs over a profile."""
-    audience = load_audience(path)
+    audience = document.load(path, Audience)
     assert audience.name == path.stem
     assert audience.description
     assert set(members(audience.rule)) < set("1234")
-
-
-def test_a_wrong_file_is_addressed(tmp_path: Path) -> None:
-    """Unknown keys, a missing rule and a file of another shape are refused by file and field."""
-    path = tmp_path / "vip.yaml"
-    path.write_text("descripton: x\n")
-    with pytest.raises(ConfigError) as refused:
-        load_audience(path)
-    assert refused.value.problems == (
-        "vip.yaml: rule: Field required",
-        "vip.yaml: descripton: Extra inputs are not permitted",
-    )
-    path.write_text("- a\n")
-    with pytest.raises(ConfigError, match=r"vip\.yaml: an audience has a description and a rule"):
-        load_audience(path)
