@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from types import ModuleType
+from typing import Any, TypeVar
 
 from connectors import registry
 from octo_dagster import document
@@ -16,6 +19,8 @@ from octo_dagster.intake import Intake
 from octo_dagster.ledger import Ledger
 from octo_dagster.plan import Folder
 from octo_dagster.rules import Audience, where_sql
+from octo_dagster.score import Score
+from octo_dagster.scoring import load_settings
 from octo_dagster.sync import Sync
 from octo_dagster.warehouse import Warehouse
 
@@ -52,6 +57,17 @@ class Project:
     def audiences(self) -> Mapping[str, Audience]:
         """Name → audience, for every file of `assets/audiences/`."""
         return self.all("audiences", lambda path: document.load(path, Audience))
+
+    @cached_property
+    def scores(self) -> Mapping[str, Score]:
+        """Name → score, for every `@score` in the Python files of `assets/scores/`."""
+        files = sorted((self.root / "assets" / "scores").glob("[!_]*.py"))
+        values = [value for path in files for value in vars(loaded(path)).values()]
+        return {value.name: value for value in values if isinstance(value, Score)}
+
+    def score_settings(self, score: Score) -> dict[str, Any]:
+        """The score's settings: `assets/scores/NAME.yaml`, checked; none without that file."""
+        return load_settings(score, self.root / "assets" / "scores" / f"{score.name}.yaml")
 
     def all(self, folder: str, load: Callable[[Path], T]) -> dict[str, T]:
         """Every YAML file of a folder, loaded. ConfigError holds the mistakes of all of them."""
@@ -98,6 +114,17 @@ class Project:
     def plans(self) -> Folder:
         """Where drawn plans are kept."""
         return Folder(self.home / "plans")
+
+
+def loaded(path: Path) -> ModuleType:
+    """A Python file of the project as a module, under a name of its own."""
+    spec = importlib.util.spec_from_file_location(f"octo_scores_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{path.name}: not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up by name
+    spec.loader.exec_module(module)
+    return module
 
 
 def found() -> Path:

@@ -1,0 +1,64 @@
+"""Sources to profile, step by step: pull, judge, score, join. What `octo run`, the demo and each asset do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from octo_dagster import canonical, profile, scoring
+from octo_dagster.config import Project
+from octo_dagster.conform import Conformed, conform
+from octo_dagster.profile import ProfileReport
+from octo_dagster.pull import Pulled, pull
+from octo_dagster.scoring import Report as ScoreReport
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """What one refresh of the whole base did, step by step."""
+
+    pulled: tuple[Pulled, ...]
+    conformed: tuple[Conformed, ...]
+    scored: tuple[ScoreReport, ...]
+    profile: ProfileReport
+
+    @property
+    def rejected(self) -> int:
+        """Source rows that broke their contract, in all tables."""
+        return sum(table.rejected for table in self.conformed)
+
+
+def refresh(
+    project: Project,
+    now: datetime,
+    run: str,
+    as_of: date | None = None,
+    progress: Callable[[str], None] = lambda step: None,
+) -> Refreshed:
+    """Bring everything up to the customer profile up to date. `as_of` defaults to the day of `now`.
+
+    SourceError and ConfigError stop it where they arise; what was written before stays."""
+    day = as_of or now.date()
+    pulled = []
+    for intake in project.intakes.values():
+        for table in intake.tables:
+            progress(f"pull {intake.name}.{table}")
+            pulled.append(pull(intake, table, project.warehouse, now))
+    conformed = []
+    for table in tables(project):
+        progress(f"judge {table}")
+        conformed.append(conform(table, list(project.intakes.values()), project.warehouse, now, run))
+    scored = []
+    for score in project.scores.values():
+        progress(f"score {score.name}")
+        scored.append(scoring.run(score, project.warehouse, day, project.score_settings(score)))
+    progress("join the profile")
+    made = profile.build(project.warehouse, list(project.scores.values()), day)
+    return Refreshed(tuple(pulled), tuple(conformed), tuple(scored), made)
+
+
+def tables(project: Project) -> list[str]:
+    """The canonical tables some source feeds, each after those it refers to."""
+    fed = {table for intake in project.intakes.values() for table in intake.tables}
+    return [table for table in canonical.CONTRACTS if table in fed]
