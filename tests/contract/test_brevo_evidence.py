@@ -346,8 +346,9 @@ def differences(spec: Mapping[str, Any], one: Exchange) -> set[str]:
     found = {f"{place} {line}" for line in misfits(asked, one.body)}
     known = {p["name"]: p["schema"] for p in operation.get("parameters", ()) if p["in"] == "query"}
     for name, value in one.query.items():
-        read = int(value) if value.isdigit() else value
-        if name not in known or misfits(inline(spec, known[name]), read):
+        read: Any = int(value) if value.isdigit() else value
+        schema = known.get(name, {})
+        if name not in known or misfits(schema, [read] if schema.get("type") == "array" else read):
             found.add(f"{place} ? {name}")
     told = operation["responses"].get(str(one.status))
     if told is None:
