@@ -15,7 +15,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
 
-from octo_dagster import document
+from octo_dagster import canonical, document
 from octo_dagster.errors import ConfigError, SourceError
 from octo_dagster.model import FieldType
 from octo_dagster.score import Column, Score, Tables
@@ -24,6 +24,9 @@ from octo_dagster.warehouse import Warehouse
 # `qmark`, because a dialect with percent-style parameters doubles every % of a literal, and
 # the statement is executed natively: 'x%' would silently become 'x%%'.
 DUCKDB = duckdb_sqlalchemy.Dialect(paramstyle="qmark")
+
+FAR = date(9000, 1, 1)
+"""A day no date among the settings is after: settings are tried before anybody knows the day of the run."""
 
 TYPES: Mapping[str, sa.types.TypeEngine[Any]] = {
     FieldType.TEXT: sa.Text(),
@@ -81,12 +84,26 @@ def is_bare(text: str) -> bool:
 
 
 def checked_settings(score: Score, raw: Mapping[str, Any], file: str) -> dict[str, Any]:
-    """The given settings as the score's own types; ConfigError `file: field: what` for each mistake."""
+    """The given settings as the score's own types, tried on it; each mistake as `file: field: what`."""
     try:
         told = settings_model(score).model_validate(raw)
     except ValidationError as wrong:
         raise ConfigError(*(f"{file}: {line}" for line in document.mistakes(wrong))) from None
-    return {name: getattr(told, name) for name in told.model_fields_set}
+    settings = {name: getattr(told, name) for name in told.model_fields_set}
+    if set(score.reads) <= set(canonical.CONTRACTS):
+        tables = {name: canonical.sqlalchemy_table(name) for name in score.reads}
+        expression(score, tables, FAR, settings, file)
+    return settings
+
+
+def expression(
+    score: Score, tables: Tables, as_of: date, settings: Mapping[str, Any], said: str
+) -> sa.Select[Any]:
+    """What the score computes; a setting it refuses itself is told as `said: setting: what`."""
+    try:
+        return score.compute(tables, as_of=as_of, **settings)
+    except ConfigError as wrong:
+        raise ConfigError(*(f"{said}: {problem}" for problem in wrong.problems)) from None
 
 
 def settings_model(score: Score) -> type[BaseModel]:
@@ -135,10 +152,7 @@ def tables_for(score: Score, warehouse: Warehouse) -> Tables:
 
 def statement(score: Score, tables: Tables, as_of: date, settings: Mapping[str, Any]) -> sa.Select[Any]:
     """The score as one select: `customer_id`, then the declared columns in their declared types."""
-    try:
-        inner = score.compute(tables, as_of=as_of, **settings).subquery(score.name)
-    except ConfigError as wrong:
-        raise ConfigError(*(f"{score.name}: {problem}" for problem in wrong.problems)) from None
+    inner = expression(score, tables, as_of, settings, score.name).subquery(score.name)
     declared = ["customer_id", *(column.name for column in score.columns)]
     if inner.c.keys() != declared:
         raise ConfigError(f"{score.name}: columns: declares {declared}, selects {inner.c.keys()}")

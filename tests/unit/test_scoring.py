@@ -135,6 +135,22 @@ def test_wrong_settings_are_addressed() -> None:
     assert "rfm.yaml: segments.0.recency.0: Input should be a valid integer" in told
 
 
+def test_what_only_the_score_can_judge_is_addressed_too() -> None:
+    """A hole in the segments is found when the file is read, not when the score runs."""
+    raw = {
+        "segments": [
+            {"en": "x", "fr": "y", "recency": [1, 2, 3, 4, 5, 6], "frequency_monetary": [1, 2, 3, 4, 5]}
+        ]
+    }
+    with pytest.raises(ConfigError) as refused:
+        scoring.checked_settings(rfm, raw, "rfm.yaml")
+    assert (
+        refused.value.problems[0]
+        == "rfm.yaml: segments: cell (recency 1, frequency_monetary 6) is in no segment"
+    )
+    assert len(refused.value.problems) == 6
+
+
 def test_no_file_means_defaults(tmp_path: Path) -> None:
     """Without a settings file, or with an empty one, every setting has its default."""
     assert scoring.load_settings(rfm, tmp_path / "none.yaml") == {}
