@@ -44,7 +44,7 @@ class Api:
         data = None
         if body is not None:
             headers["content-type"] = "application/json"
-            data = json.dumps(body, ensure_ascii=False, default=float).encode()
+            data = json.dumps(body, ensure_ascii=False, separators=(",", ":"), default=float).encode()
         return self.session.request(
             method, f"{HOST}/v3{path}", params=params, data=data, headers=headers, allow_redirects=False
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -364,3 +365,16 @@ def test_a_refused_removal_is_an_error_while_somebody_is_in_the_list(desk: Desk)
         desk.do(Op.LEAVE, {ADA: {}, "nowhere@example": {}})
     told = desk.do(Op.LEAVE, {"nowhere@example": {}, BOB: {}})
     assert {receipt.outcome for receipt in told.values()} == {Outcome.ACCEPTED}
+
+
+def test_a_full_batch_fits_the_vendors_body(desk: Desk) -> None:
+    """A batch of most rows and most bytes stays under the 8 MB Brevo advises; 10 MB are refused."""
+    limits = desk.destination.limits(Op.UPSERT, 1_000_000)
+    fields: Fields = {"RFM": "é" * ((limits.bytes or 0) // limits.rows // 2 - 6)}
+    whole = len(json.dumps(fields, ensure_ascii=False).encode()) * limits.rows
+    assert 0.9 * (limits.bytes or 0) < whole <= (limits.bytes or 0)
+    desk.start(Op.UPSERT, {f"customer{n:022}@example.com": fields for n in range(limits.rows)})
+    (call,) = [call for call in desk.sandbox.calls("brevo") if call.path == "/v3/contacts/import"]
+    assert call.bytes < 8_000_000
+    refused = desk.api.call("POST", "/contacts/import", {"fileBody": "x" * 10_000_000, "listIds": [1]})
+    assert (refused.status_code, refused.json()["code"]) == (400, "invalid_parameter")
