@@ -12,7 +12,7 @@ from decimal import Decimal
 import duckdb
 
 from octo_dagster.canonical import CONTRACTS, TYPES, Contract, Field
-from octo_dagster.coerce import Raw, text, value
+from octo_dagster.coerce import Raw, text, translated, value
 from octo_dagster.intake import Intake, Mapped, SoftDelete, TableIntake
 from octo_dagster.pull import quoted
 from octo_dagster.warehouse import quoted as literal
@@ -62,7 +62,7 @@ def said(intake: Intake, table: str, raw: dict[str, str]) -> str:
     for name, column in told.columns.items():
         field, spelled = contract.field(name), source_of(column, raw)
         if field is None:
-            parts.append(f"{spelled.sql} as {quoted(name)}")
+            parts.append(f"{carried(column, spelled)} as {quoted(name)}")
             continue
         parts.append(f"{spelled.sql} as _r_{name}")
         parts.append(f"{or_default(field, value(field, column, spelled, intake.timezone))} as {name}")
@@ -72,6 +72,12 @@ def said(intake: Intake, table: str, raw: dict[str, str]) -> str:
     mapped = ", ".join(quoted(name) for name in told.wanted)
     return f"""select {", ".join(parts)}, {key} as _key, {cursor} as _cursor, {gone(told, raw)} as _gone,
         _loaded_at, _origin, _fault, hash({mapped}) as _hash from {quoted(intake.raw(table))}"""
+
+
+def carried(column: Mapped, raw: Raw) -> str:
+    """A column of the user's own: in its own type, empty text as null."""
+    raw = translated(raw, column)
+    return text(raw) if raw.type == "VARCHAR" else raw.sql
 
 
 def source_of(column: Mapped, raw: dict[str, str]) -> Raw:
@@ -171,7 +177,7 @@ def told_of(faults: list[Fault]) -> str:
     )
     return f"""case _no {fields} end as _field, case _no {values} end as _value,
         case _no {whys} end as _reason,
-        case when _no is not null then nullif(concat_ws('; ', {others}), '') end as _others"""
+        case when _no > 0 then nullif(concat_ws('; ', {others}), '') end as _others"""
 
 
 def shown(field: str) -> str:
@@ -181,7 +187,7 @@ def shown(field: str) -> str:
     if field == "key":
         return "null"
     private = any(f.private for contract in CONTRACTS.values() for f in contract.fields if f.name == field)
-    return "'•••'" if private else f"left(cast(_r_{field} as varchar), {SHOWN})"
+    return "'•••'" if private else f"left({text(Raw(f'_r_{field}', ''))}, {SHOWN})"
 
 
 def currencies(intake: Intake) -> str:

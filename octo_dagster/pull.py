@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -148,9 +148,9 @@ def bury(intake: Intake, table: str, warehouse: Warehouse, now: datetime) -> int
     listed, cursor = ", ".join(quoted(k) for k in key), quoted(told.cursor)
     matched = " and ".join(f"h.{quoted(k)} is not distinct from k.{quoted(k)}" for k in key)
     schema = warehouse.schema(name)
-    stream = Stream(Reading(keys, None, whole=True), schema, now)
+    stream = Stream(keys, schema, now)
     with stream.speaks(), warehouse.connect() as connection:
-        connection.register("present", keys)
+        connection.register("present", stream.reader)
         gone = connection.sql(
             f"""with held as (
                 select {listed}, max({cursor}) as {cursor}, arg_max(_deleted, (_loaded_at, {cursor})) as dead
@@ -188,11 +188,11 @@ class Stream:
     What goes wrong in the middle is kept, because on its way through Arrow an exception becomes text."""
 
     def __init__(self, reading: Reading, held: pa.Schema | None, now: datetime) -> None:
-        self.incoming = reading.rows
+        self.incoming = reading.batches
         self.now = naive(now)
         self.failure: OctoError | None = None
         known = {field.name: field for field in held or ()}
-        self.schema = pa.schema([known.get(f.name, f) for f in self.incoming.schema] + [LOADED, DELETED])
+        self.schema = pa.schema([known.get(f.name, f) for f in reading.schema] + [LOADED, DELETED])
         self.reader = pa.RecordBatchReader.from_batches(self.schema, self.batches())
 
     def batches(self) -> Iterator[pa.RecordBatch]:
@@ -220,9 +220,11 @@ class Stream:
 
     @contextmanager
     def speaks(self) -> Iterator[None]:
-        """Whatever a library makes of our own error on the way, ours is what comes out."""
+        """Whatever a library makes of our own error on the way, ours is what comes out; and whatever the
+        source had open is closed, at once and not when the error is forgotten."""
         try:
-            yield
+            with closing(self.incoming):
+                yield
         except (DeltaError, duckdb.Error, pa.ArrowException, OSError) as error:
             if self.failure:
                 raise self.failure from error

@@ -8,6 +8,8 @@ column is said in the YAML's `tables`, and judged by `conform`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,14 +45,21 @@ class Pull:
 class Reading:
     """Rows on their way, in batches of bounded memory, and what to remember once they are kept."""
 
-    rows: pa.RecordBatchReader
-    """The wanted columns, then `_origin` and `_fault`. SourceError while iterating when it breaks off."""
-    state: Any
+    schema: pa.Schema
+    """The wanted columns, then `_origin` and `_fault`."""
+    batches: Generator[pa.RecordBatch, None, None]
+    """SourceError when it breaks off. Whoever asked closes it: a connection or a file may be open."""
+    state: Any = None
     """JSON-able; known before the first row is, so that both can be written in one commit."""
     whole: bool = False
     """Whether these rows are all there is now, so that a row that is missing is gone."""
     begin: Any = None
     """The cursor this reading begins at: rows from there on may have come before. None: none did."""
+
+    def table(self) -> pa.Table:
+        """All of it at once, for what is known to be small."""
+        with closing(self.batches) as batches:
+            return pa.Table.from_batches(batches, self.schema)
 
 
 class Source(BaseModel, ABC):
@@ -70,5 +79,5 @@ class Source(BaseModel, ABC):
         have been committed late. SourceError when unreachable."""
 
     @abstractmethod
-    def keys(self, pull: Pull, key: tuple[str, ...]) -> pa.RecordBatchReader | None:
+    def keys(self, pull: Pull, key: tuple[str, ...]) -> Reading | None:
         """Every key that exists now, to find what was deleted since; None when it cannot be asked."""

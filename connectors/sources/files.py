@@ -10,7 +10,7 @@ import gzip
 import io
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -55,11 +55,14 @@ class Files(Source):
         fresh = [path for path, mark in found.items() if known.get(path.name) != mark]
         state = {"files": known | {path.name: mark for path, mark in found.items()}}
         schema = self.shape(fresh, pull).append(ORIGIN).append(FAULT)
-        rows = (batch for path in fresh for batch in self.batches(path, schema))
-        return Reading(pa.RecordBatchReader.from_batches(schema, rows), state)
+        return Reading(schema, self.every(fresh, schema), state)
 
-    def keys(self, pull: Pull, key: tuple[str, ...]) -> pa.RecordBatchReader | None:
+    def keys(self, pull: Pull, key: tuple[str, ...]) -> Reading | None:
         return None
+
+    def every(self, paths: list[Path], schema: pa.Schema) -> Generator[pa.RecordBatch, None, None]:
+        for path in paths:
+            yield from self.batches(path, schema)
 
     def matching(self, pattern: str) -> list[Path]:
         if not self.folder.is_dir():

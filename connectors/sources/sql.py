@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import adbc_driver_postgresql.dbapi
 import pyarrow as pa
@@ -20,6 +21,8 @@ from sqlalchemy.sql import sqltypes
 from octo_dagster.destination import Secret
 from octo_dagster.errors import SourceError
 from octo_dagster.source import FAULT, ORIGIN, Pull, Reading, Source
+
+Batches: TypeAlias = Generator[pa.RecordBatch, None, None]
 
 ROWS = 20_000
 """Rows in one batch of the plain road."""
@@ -62,11 +65,11 @@ class Sql(Source):
             types = {} if native else arrow_types(connection, pull)
         wanted = {name: columns.get(name) for name in pull.columns}
         rows = self.by_adbc(pull, wanted) if native else self.by_sqlalchemy(pull, types)
-        return Reading(rows, state, whole=pull.cursor is None, begin=earlier(pull.after, pull.overlap))
+        begin = earlier(pull.after, pull.overlap)
+        return replace(rows, state=state, whole=pull.cursor is None, begin=begin)
 
-    def keys(self, pull: Pull, key: tuple[str, ...]) -> pa.RecordBatchReader:
-        everything = Pull(table=pull.table, query=pull.query, columns=key)
-        return self.read(everything).rows
+    def keys(self, pull: Pull, key: tuple[str, ...]) -> Reading:
+        return self.read(Pull(table=pull.table, query=pull.query, columns=key))
 
     def greatest(self, connection: sa.Connection, pull: Pull) -> Any:
         """The greatest cursor there is, as JSON has it; that of last time when the table is empty."""
@@ -77,7 +80,7 @@ class Sql(Source):
         value = connection.scalar(statement)
         return pull.after if value is None else plain(value)
 
-    def by_adbc(self, pull: Pull, wanted: dict[str, Any]) -> pa.RecordBatchReader:
+    def by_adbc(self, pull: Pull, wanted: dict[str, Any]) -> Reading:
         """PostgreSQL's own binary copy, as Arrow."""
         statement = selection(pull, [projected(name, column) for name, column in wanted.items()])
         dialect = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
@@ -85,9 +88,9 @@ class Sql(Source):
         with self.adbc() as cursor:
             cursor.execute(query + " limit 0")
             schema = kept(cursor.fetch_record_batch().schema, wanted)
-        return reader(schema, self.adbc_batches(query, schema), pull.table)
+        return reading(schema, self.adbc_batches(query, schema), pull.table)
 
-    def adbc_batches(self, query: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    def adbc_batches(self, query: str, schema: pa.Schema) -> Batches:
         with self.adbc() as cursor:
             cursor.execute(query)
             for batch in cursor.fetch_record_batch():
@@ -96,12 +99,12 @@ class Sql(Source):
                     schema=schema,
                 )
 
-    def by_sqlalchemy(self, pull: Pull, types: dict[str, pa.DataType]) -> pa.RecordBatchReader:
+    def by_sqlalchemy(self, pull: Pull, types: dict[str, pa.DataType]) -> Reading:
         """Every other database, through a server-side cursor where it has one."""
         schema = pa.schema([pa.field(name, types.get(name, pa.string())) for name in pull.columns])
-        return reader(schema, self.sqlalchemy_batches(pull, schema), pull.table)
+        return reading(schema, self.sqlalchemy_batches(pull, schema), pull.table)
 
-    def sqlalchemy_batches(self, pull: Pull, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    def sqlalchemy_batches(self, pull: Pull, schema: pa.Schema) -> Batches:
         statement = selection(pull, [sa.column(name) for name in pull.columns])
         with self.connection() as connection:
             result = connection.execution_options(stream_results=True).execute(statement)
@@ -233,17 +236,18 @@ def spelled(value: Any) -> str:
     return json.dumps(value) if isinstance(value, bool | list | dict) else str(value)
 
 
-def reader(schema: pa.Schema, batches: Iterator[pa.RecordBatch], origin: str) -> pa.RecordBatchReader:
+def reading(schema: pa.Schema, batches: Batches, origin: str) -> Reading:
     """The batches with `_origin` and `_fault` beside them."""
     whole = schema.append(ORIGIN).append(FAULT)
 
-    def extended() -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            origins = pa.repeat(pa.scalar(origin), batch.num_rows)
-            faults = pa.nulls(batch.num_rows, pa.string())
-            yield pa.RecordBatch.from_arrays([*batch.columns, origins, faults], schema=whole)
+    def extended() -> Batches:
+        with closing(batches):
+            for batch in batches:
+                origins = pa.repeat(pa.scalar(origin), batch.num_rows)
+                faults = pa.nulls(batch.num_rows, pa.string())
+                yield pa.RecordBatch.from_arrays([*batch.columns, origins, faults], schema=whole)
 
-    return pa.RecordBatchReader.from_batches(whole, extended())
+    return Reading(whole, extended())
 
 
 def plain(value: Any) -> Any:

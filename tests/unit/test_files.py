@@ -19,7 +19,7 @@ from octo_dagster.source import Pull
 
 def rows(folder: Path, pattern: str, *columns: str, **settings: Any) -> list[tuple[Any, ...]]:
     """The wanted values of each row, then where it came from and its fault."""
-    found = Files(folder=folder, **settings).read(Pull(pattern, columns=columns)).rows.read_all()
+    found = Files(folder=folder, **settings).read(Pull(pattern, columns=columns)).table()
     return [tuple(row.values()) for row in found.to_pylist()]
 
 
@@ -98,7 +98,7 @@ def test_parquet_keeps_its_types(tmp_path: Path) -> None:
     )
     pq.write_table(table, tmp_path / "o.parquet")
     source = Files(folder=tmp_path)
-    schema = source.read(Pull("*.parquet", columns=("total", "at", "state"))).rows.schema
+    schema = source.read(Pull("*.parquet", columns=("total", "at", "state"))).schema
     assert schema.types[:3] == [pa.decimal128(9, 2), pa.timestamp("us"), pa.string()]
     assert source.columns(Pull("*.parquet")) == ("total", "at", "state")
     assert rows(tmp_path, "*.parquet", "state") == [("paid", "o.parquet:1", None)]
@@ -110,7 +110,7 @@ def test_a_file_is_read_once_until_it_changes(tmp_path: Path) -> None:
 
     def increment(after: Any) -> tuple[list[str], Any]:
         reading = source.read(Pull("*.csv", columns=("id",), after=after))
-        return reading.rows.read_all().column("id").to_pylist(), reading.state
+        return reading.table().column("id").to_pylist(), reading.state
 
     (tmp_path / "1.csv").write_text("id\n1\n")
     first, state = increment(None)

@@ -43,7 +43,7 @@ def address(engine: sa.Engine) -> Sql:
 
 
 def rows(source: Sql, pull: Pull) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = source.read(pull).rows.read_all().to_pylist()
+    found: list[dict[str, Any]] = source.read(pull).table().to_pylist()
     return found
 
 
@@ -73,8 +73,8 @@ def test_both_roads_bring_the_same_values(kinds: Sql, postgres: sa.Engine) -> No
     pull = Pull("kinds", columns=("id", "big", "money", "share", "yes", "day", "at", "zoned", "note"))
     with postgres.connect() as connection:
         types = arrow_types(connection, pull)
-    plain = kinds.by_sqlalchemy(pull, types).read_all()
-    assert plain.equals(kinds.read(pull).rows.read_all())
+    plain = kinds.by_sqlalchemy(pull, types).table()
+    assert plain.equals(kinds.read(pull).table())
 
 
 def test_rows_at_the_cursor_come_again(kinds: Sql) -> None:
@@ -112,7 +112,7 @@ def test_an_empty_table_has_no_cursor(kinds: Sql, postgres: sa.Engine) -> None:
         connection.exec_driver_sql("truncate kinds")
     reading = kinds.read(Pull("kinds", columns=("id", "money"), cursor="id"))
     assert reading.state is None
-    assert reading.rows.read_all().num_rows == 0
+    assert reading.table().num_rows == 0
 
 
 def test_sqlite_values_come_as_they_are_spelled(tmp_path: Path) -> None:
