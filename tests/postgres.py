@@ -26,3 +26,13 @@ def postgres() -> Iterator[sa.Engine]:
         yield engine
         engine.dispose()
         server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def scores_only(postgres: sa.Engine) -> Iterator[sa.Engine]:
+    """The same server in a schema of its own, so that `orders` here is nobody else's `orders`."""
+    with postgres.begin() as connection:
+        connection.execute(sa.text("create schema if not exists scores_only"))
+    engine = sa.create_engine(postgres.url, connect_args={"options": "-c search_path=scores_only"})
+    yield engine
+    engine.dispose()

@@ -15,9 +15,9 @@ import yaml
 from assets.scores.rfm import rfm
 from octo_dagster import scoring
 from tests.orders import SCHEMA, Rows, fill, scored, select
-from tests.postgres import postgres
+from tests.postgres import postgres, scores_only
 
-__all__ = ["postgres"]
+__all__ = ["postgres", "scores_only"]
 CASES = sorted((Path(__file__).parents[1] / "cases/scores/rfm").glob("*.txt"))
 
 
@@ -64,12 +64,12 @@ def test_duckdb_gives_the_expected_table(path: Path, tmp_path: Path) -> None:
     assert spelled(scored(rfm, orders, tmp_path, as_of, **settings), columns_of(expected)) == expected
 
 
-def test_postgres_gives_the_expected_tables(postgres: sa.Engine) -> None:
+def test_postgres_gives_the_expected_tables(scores_only: sa.Engine) -> None:
     """The same statement run by PostgreSQL gives the expected rows of every case."""
     for path in CASES:
         orders, as_of, settings, expected = read_case(path)
-        fill(postgres, pa.Table.from_pylist(orders, schema=SCHEMA))
-        rows = scoring.rows_on(postgres, select(rfm, as_of, **settings))
+        fill(scores_only, pa.Table.from_pylist(orders, schema=SCHEMA))
+        rows = scoring.rows_on(scores_only, select(rfm, as_of, **settings))
         assert (path.stem, spelled(rows, columns_of(expected))) == (path.stem, expected)
 
 

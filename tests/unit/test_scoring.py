@@ -20,9 +20,9 @@ from octo_dagster.errors import ConfigError, SourceError
 from octo_dagster.score import Score, Tables, score
 from octo_dagster.warehouse import Warehouse
 from tests.orders import SCHEMA, fill, rows_of, scored, select
-from tests.postgres import postgres
+from tests.postgres import postgres, scores_only
 
-__all__ = ["postgres"]
+__all__ = ["postgres", "scores_only"]
 SHARED = Path(__file__).parents[2] / "../shared"
 AS_OF = date(2024, 2, 1)
 ORDERS = [
@@ -159,7 +159,7 @@ def test_no_file_means_defaults(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="../shared, the data sets, is not here")
-def test_complete_journey_is_the_same_on_postgres(postgres: sa.Engine, tmp_path: Path) -> None:
+def test_complete_journey_is_the_same_on_postgres(scores_only: sa.Engine, tmp_path: Path) -> None:
     """155,848 real orders give the same row for each household on DuckDB and PostgreSQL, all methods."""
     with duckdb.connect() as connection:
         orders = connection.sql(
@@ -169,9 +169,9 @@ def test_complete_journey_is_the_same_on_postgres(postgres: sa.Engine, tmp_path:
         ).to_arrow_table()
     warehouse = Warehouse(tmp_path)
     warehouse.replace("orders", orders)
-    fill(postgres, orders)
+    fill(scores_only, orders)
     for chosen in ({}, {"method": "strict", "fxm": "product_sextile"}, {"method": "r_rfm"}):
         scoring.run(rfm, warehouse, date(2017, 12, 31), chosen)
-        there = scoring.rows_on(postgres, select(rfm, date(2017, 12, 31), **chosen))
+        there = scoring.rows_on(scores_only, select(rfm, date(2017, 12, 31), **chosen))
         assert len(there) > 2400
         assert there == rows_of(warehouse, "rfm")
