@@ -175,10 +175,10 @@ def test_no_such_vendor_is_said_so(sandbox: Sandbox, caller: requests.Session) -
 def test_connections_are_kept(with_tally: Sandbox, caller: requests.Session) -> None:
     """Calls of one session share a connection, every reply says its length, and none takes 40 ms."""
     started = time.monotonic()
-    for _ in range(20):
+    for _ in range(50):
         reply = caller.post(f"{with_tally.address}/tally/one", data=iter([b"in ", b"pieces"]))
         assert int(reply.headers["Content-Length"]) == len(reply.content)
-    assert time.monotonic() - started < 0.6
+    assert time.monotonic() - started < 1.6
     assert len(with_tally.server.open) == 1
     assert caller.head(f"{with_tally.address}/").content == b""
     assert with_tally.calls("tally")[-1].bytes == len("in pieces")
