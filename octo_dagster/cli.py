@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import sqlalchemy as sa
@@ -17,8 +18,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from octo_dagster import guard, run, show
 from octo_dagster.config import Project
 from octo_dagster.errors import OctoError
+from octo_dagster.explain import explain
 from octo_dagster.ledger_tables import CHANGELOG
-from octo_dagster.plan import Options
+from octo_dagster.plan import Options, Plan
+from octo_dagster.refresh import refresh
 
 app = typer.Typer(
     help="Knowledge about each customer, kept true in the tools where people work.",
@@ -151,6 +154,60 @@ def sandbox(port: Annotated[int, typer.Option(help="Port on the loopback; 0 pick
     from connectors.sandbox.server import serve  # noqa: PLC0415 - only this command needs a server
 
     serve(port, lambda address: console.print(f"Sandbox at [link]{address}[/link] (Ctrl-C ends it)"))
+
+
+@app.command("run")
+def run_all(
+    as_of: Annotated[datetime | None, typer.Option(help="The day to score for; default: today, UTC.")] = None,
+    base_only: Annotated[bool, typer.Option("--base", help="Stop after the customer profile.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Pull, judge, score and join everything, then deliver every sync."""
+    project = Project.here()
+    now = datetime.now(UTC).replace(tzinfo=None)
+    say = (lambda step: None) if as_json else (lambda step: errors.print(f"[dim]{step}[/dim]"))
+    made = refresh(project, now, run.new_run(), as_of.date() if as_of else None, say)
+    reports = [] if base_only else [deliver_now(project, name) for name in project.syncs]
+    if as_json:
+        tables = [asdict(table) for table in made.conformed]
+        done = [report.as_dict() for report, _ in reports]
+        answer({"tables": tables, "profile": made.profile.as_dict(), "deliveries": done})
+    else:
+        show.refreshed(console, made)
+        for report, drawn in reports:
+            show.report(console, report, drawn)
+    raise typer.Exit(max((report.exit_code for report, _ in reports), default=0))
+
+
+def deliver_now(project: Project, name: str) -> tuple[run.Report, Plan]:
+    drawn = run.prepare(project.sync(name), project)
+    return run.carry_out(drawn, project.sync(name), project), drawn
+
+
+@app.command("explain")
+def explain_one(
+    customer: Annotated[str, typer.Argument(help="The customer's id.")], as_json: AsJson = False
+) -> None:
+    """Why a customer has each label: the figures that led to it."""
+    project = Project.here()
+    told = explain(project.warehouse, customer, list(project.scores.values()))
+    if as_json:
+        answer(told.as_dict())
+    else:
+        for line in told.lines():
+            console.print(line, markup=False, highlight=False)
+
+
+@app.command("demo")
+def walk(
+    stay: Annotated[bool, typer.Option(help="Keep everything running, with Dagster's pages.")] = False,
+) -> None:
+    """Real orders in, true columns in two tools, one new order followed through."""
+    from octo_dagster import demo, dev  # noqa: PLC0415 - needs the demo's own packages
+
+    root = Project.here().root
+    good = dev.stay(root, console) if stay else demo.demo(root, console)
+    raise typer.Exit(0 if good else 1)
 
 
 @contextmanager

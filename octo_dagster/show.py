@@ -13,6 +13,7 @@ from rich.table import Table
 
 from octo_dagster.mapping import encoded
 from octo_dagster.plan import Line, Plan
+from octo_dagster.refresh import Refreshed
 from octo_dagster.run import Report
 from octo_dagster.verify import Verified
 
@@ -20,8 +21,8 @@ from octo_dagster.verify import Verified
 def grid(title: str, *columns: str) -> Table:
     """An empty table with these columns."""
     made = Table(title=title, title_justify="left", title_style="bold", header_style="dim")
-    for column in columns:
-        made.add_column(column, overflow="fold")
+    for number, column in enumerate(columns):
+        made.add_column(column, overflow="fold", no_wrap=number == 0)
     return made
 
 
@@ -31,6 +32,16 @@ def found(console: Console, what: Mapping[str, Sequence[str]]) -> None:
     for kind, names in what.items():
         table.add_row(kind, str(len(names)), ", ".join(names))
     console.print(table)
+
+
+def refreshed(console: Console, made: Refreshed) -> None:
+    """What came in, what was refused, and the profile that came of it."""
+    table = grid("Judged rows", "table", "read", "kept", "rejected", "why")
+    for one in made.conformed:
+        why = ", ".join(f"{reason} ({count:,})" for reason, count in list(one.reasons.items())[:3])
+        table.add_row(one.table, f"{one.read:,}", f"{one.kept:,}", f"{one.rejected:,}", why)
+    console.print(table)
+    console.print(f"customer_profile: {made.profile.rows:,} customers, as of {made.profile.as_of}")
 
 
 def plan(console: Console, drawn: Plan, trips: Sequence[str], lines: Iterable[Line]) -> None:

@@ -1,0 +1,62 @@
+"""Everything running at once, for looking at: the demo's shop and sandbox, and Dagster's pages."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from octo_dagster.demo import opened
+
+SANDBOX_PORT = 4100
+DAGSTER_PORT = 3000
+SETTINGS = "deploy/dagster.yaml"
+
+
+def stay(root: Path, console: Console) -> bool:
+    """Walk the demo, then keep all of it up until Ctrl-C; whether the walk went as promised."""
+    with opened(root, console, SANDBOX_PORT) as walk:
+        good = walk.walk()
+        home = walk.project.home / "dagster"
+        home.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(root / SETTINGS, home / "dagster.yaml")
+        console.rule("[bold]Everything is up; Ctrl-C ends it", align="left")
+        console.print(f"Dagster (assets, runs, reruns):  http://127.0.0.1:{DAGSTER_PORT}")
+        console.print(f"Sandbox (what each tool holds):  {walk.sandbox.address}")
+        console.print(f"The RFM plane:                   {walk.save_picture()}")
+        dagster(root, home)
+    return good
+
+
+def dagster(root: Path, home: Path) -> None:
+    """Dagster's webserver and daemon, until it ends or Ctrl-C; its whole family of processes with it."""
+    command = [sys.executable, "-m", "dagster", "dev", "--port", str(DAGSTER_PORT), "--host", "127.0.0.1"]
+    process = subprocess.Popen(  # noqa: S603 - our own interpreter, no words from outside
+        [*command, "--workspace", "workspace.yaml"],
+        cwd=root,
+        env=os.environ | {"DAGSTER_HOME": str(home.resolve())},
+        start_new_session=True,
+    )
+    try:
+        process.wait()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        end(process)
+
+
+def end(process: subprocess.Popen[bytes], patience: float = 15.0) -> None:
+    """Ask the process group to stop, and kill what is left of it."""
+    for request in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        if process.poll() is not None:
+            return
+        os.killpg(process.pid, request)
+        deadline = time.monotonic() + patience
+        while process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.1)  # waiting for another process to end
