@@ -79,6 +79,25 @@ def test_locked_rows_go_again(contacts: Sitting, twin: Any) -> None:
     assert [told[key].outcome for key in ("k0", "k1")] == [Outcome.UNSENT, Outcome.ACCEPTED]
 
 
+@pytest.mark.parametrize("op", [Op.CLEAR, Op.DELETE])
+def test_a_key_of_two_records_is_taken_back_from_neither(contacts: Sitting, twin: Any, op: Op) -> None:
+    """Where the key is not unique after all nobody knows which record is meant: rejected, both stay."""
+    for _ in range(2):
+        twin.orgs[0].add("Contact", {"LastName": "A", "Title": "CEO", "Octo_Id__c": "k1"})
+    told = contacts.carry_out(op, Change("k1", {"Title": None}))
+    assert (told["k1"].outcome, (told["k1"].reason or "")[:21]) == (Outcome.REJECTED, "DUPLICATE_EXTERNAL_ID")
+    assert [found["Title"] for found in twin.holdings()["Contact"]] == ["CEO", "CEO"]
+
+
+def test_a_record_that_goes_away_meanwhile_is_taken_back(contacts: Sitting, twin: Any) -> None:
+    """Deleted by somebody between our look and our call: as good as done."""
+    id_ = twin.orgs[0].add("Contact", {"LastName": "A"})
+    twin.orgs[0].delete("Contact", id_)
+    destination: Any = contacts.destination
+    [receipt] = destination.delete(contacts.api, {"k1": id_})
+    assert receipt.outcome is Outcome.ACCEPTED
+
+
 def test_clearing_nothing_clears_nothing(contacts: Sitting) -> None:
     """A removal that names no field leaves the record as it is."""
     contacts.carry_out(Op.UPSERT, *people(1))
