@@ -19,8 +19,14 @@ def differing(wanted: Fields, held: Fields, tolerances: Mapping[str, float] | No
 
 
 def missing(wanted: Fields, found: Fields) -> tuple[str, ...]:
-    """The fields a destination does not hold as sent; one it does not mention is empty there."""
-    return tuple(name for name, value in wanted.items() if not same(value, found.get(name)))
+    """The fields a destination does not hold as sent; one it does not mention is empty there.
+
+    The choices of a list come back in the vendor's order, so here order does not count."""
+    return tuple(name for name, value in wanted.items() if not same(anyhow(value), anyhow(found.get(name))))
+
+
+def anyhow(value: Value) -> Value:
+    return sorted(value) if isinstance(value, list) else value
 
 
 def same(one: Value, other: Value, tolerance: float = 0) -> bool:

@@ -141,7 +141,7 @@ def record(
 def bound(intake: Intake, table: str, counted: Mapping[str, int], told: Mapping[str, int]) -> None:
     """SourceError with the commonest reasons when more was rejected than the file allows."""
     limit, rejected, read = intake.max_rejected, counted["rejected"], counted["read"]
-    if rejected <= (limit if limit >= 1 else limit * read):
+    if rejected <= (limit if isinstance(limit, int) else limit * read):
         return
     top = ", ".join(f"{why} ({rows})" for why, rows in list(told.items())[:5])
     raise SourceError(

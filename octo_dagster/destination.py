@@ -92,6 +92,10 @@ class Destination(BaseModel, ABC, Generic[ApiT]):
     poll_seconds: ClassVar[tuple[float, float]] = (0.5, 30.0)
     """First and longest wait between two looks at an unfinished job."""
 
+    def key_problem(self, key_field: str) -> str | None:
+        """Why this field cannot be the key here, for the sync's file to be refused; None when it can."""
+        return None
+
     @abstractmethod
     def hosts(self) -> Mapping[str, str]:
         """`https://host` of the vendor → name of its sandbox twin, for every host it will call."""

@@ -50,6 +50,9 @@ CONSENT = frozenset({"OPT_IN", "OPT-IN", "DOUBLE_OPT-IN", "DOUBLE_OPT_IN", "BLAC
 UNFINISHED = frozenset({"queued", "in_process", "processing"})
 
 
+IDENTIFIERS_OF_PEOPLE = ("EMAIL", "EXT_ID")
+
+
 class Brevo(Destination[Api]):
     """One list of one Brevo account."""
 
@@ -71,6 +74,9 @@ class Brevo(Destination[Api]):
     silent: ClassVar = True
     in_order: ClassVar = False
     poll_seconds: ClassVar = (0.5, 120.0)
+
+    def key_problem(self, key_field: str) -> str | None:
+        return None if key_field in IDENTIFIERS_OF_PEOPLE else "must be EMAIL or EXT_ID"
 
     def hosts(self) -> Mapping[str, str]:
         return {"https://api.brevo.com": "brevo"}
@@ -226,9 +232,7 @@ def problem(name: str, kind: FieldType, held: Mapping[str, Any] | None) -> str |
 
 
 def check_key(batch: Batch) -> None:
-    """Fatal when the sync's key is none of Brevo's, or writing EMAIL could resubscribe people."""
-    if batch.key_field not in ("EMAIL", "EXT_ID"):
-        raise Fatal(f"brevo: {batch.key_field} cannot be the key: use EMAIL or EXT_ID")
+    """Fatal when writing EMAIL could resubscribe people."""
     if batch.key_field != "EMAIL" and "EMAIL" in batch.types:
         raise Fatal("brevo: a sync keyed by EXT_ID may not write EMAIL: it would resubscribe people")
 

@@ -143,11 +143,10 @@ def test_a_sync_keyed_by_ext_id_may_not_write_addresses(desk: Desk) -> None:
     assert desk.calls == []
 
 
-def test_a_key_brevo_does_not_have_is_stopped(desk: Desk) -> None:
-    """A sync keyed by any other attribute is Fatal before any call."""
-    with pytest.raises(Fatal, match="use EMAIL or EXT_ID"):
-        desk.start(Op.UPSERT, {"1": {}}, "CUSTOMER_NO")
-    assert desk.calls == []
+def test_a_key_brevo_does_not_have_is_refused(desk: Desk) -> None:
+    """A sync's file that names any other attribute as its key is told so before anything runs."""
+    assert desk.destination.key_problem("CUSTOMER_NO") == "must be EMAIL or EXT_ID"
+    assert desk.destination.key_problem("EMAIL") is None
 
 
 def test_ext_id_can_be_the_key(desk: Desk) -> None:
