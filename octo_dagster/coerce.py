@@ -91,3 +91,11 @@ def local(sql: str, zone: str) -> str:
     if zone == "UTC":
         return sql
     return f"timezone('UTC', timezone({literal(zone)}, {sql}))"
+
+
+def magnitude(raw: Raw) -> str:
+    """What orders cursor values: `10` comes after `9`, and a time after an earlier one, also as text. Other
+    text has none and is ordered as text."""
+    if raw.type != "VARCHAR":
+        return "cast(null as double)"
+    return f"coalesce(try_cast({raw.sql} as double), epoch(try_cast({raw.sql} as timestamptz)))"

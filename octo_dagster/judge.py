@@ -12,7 +12,7 @@ from decimal import Decimal
 import duckdb
 
 from octo_dagster.canonical import CONTRACTS, TYPES, Contract, Field
-from octo_dagster.coerce import Raw, text, translated, value
+from octo_dagster.coerce import Raw, magnitude, text, translated, value
 from octo_dagster.intake import Intake, Mapped, SoftDelete, TableIntake
 from octo_dagster.pull import quoted
 from octo_dagster.warehouse import quoted as literal
@@ -68,10 +68,22 @@ def said(intake: Intake, table: str, raw: dict[str, str]) -> str:
         parts.append(f"{or_default(field, value(field, column, spelled, intake.timezone))} as {name}")
     parts += [missing(field, intake) for field in contract.fields if field.name not in told.columns]
     key = " || '/' || ".join(f"cast({name} as varchar)" for name in contract.key)
-    cursor = quoted(told.cursor) if told.cursor else "null"
+    cursor = newest(told, contract, raw)
     mapped = ", ".join(quoted(name) for name in told.wanted)
-    return f"""select {", ".join(parts)}, {key} as _key, {cursor} as _cursor, {gone(told, raw)} as _gone,
+    return f"""select {", ".join(parts)}, {key} as _key, {cursor.sql} as _cursor,
+        {magnitude(cursor)} as _magnitude, {gone(told, raw)} as _gone,
         _loaded_at, _origin, _fault, hash({mapped}) as _hash from {quoted(intake.raw(table))}"""
+
+
+def newest(told: TableIntake, contract: Contract, raw: dict[str, str]) -> Raw:
+    """What orders versions: the cursor, as we read it where it is mapped to a time of the contract."""
+    if told.cursor is None or told.cursor not in raw:
+        return Raw("null", "INTEGER")
+    for field in contract.fields:
+        column = told.columns.get(field.name)
+        if field.type == "timestamp" and column and column.from_ == told.cursor:
+            return Raw(field.name, "TIMESTAMP")
+    return Raw(quoted(told.cursor), raw[told.cursor])
 
 
 def carried(column: Mapped, raw: Raw) -> str:
@@ -123,7 +135,8 @@ def ranked(source: str) -> str:
     differ. Only keys that come more than once are sorted; rows without a key stand for themselves."""
     repeated = f"select _key from {source} where _fault is null group by _key having count(*) > 1"
     many = f"_fault is null and _key is not null and _key in ({repeated})"
-    newest = "partition by _key order by _cursor desc nulls last, _loaded_at desc"
+    order = "_magnitude desc nulls last, _cursor desc nulls last, _loaded_at desc"
+    newest = f"partition by _key order by {order}"
     alike = "partition by _key, _rank"
     return f"""select *, 1 as _rank, 1 as _n, false as _torn from {source} where not coalesce({many}, false)
         union all

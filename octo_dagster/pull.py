@@ -20,6 +20,7 @@ import pyarrow as pa
 from deltalake.exceptions import DeltaError
 
 from octo_dagster.canonical import CONTRACTS
+from octo_dagster.coerce import Raw, magnitude
 from octo_dagster.errors import ConfigError, OctoError, SourceError
 from octo_dagster.intake import Intake, TableIntake
 from octo_dagster.source import Reading
@@ -148,12 +149,14 @@ def bury(intake: Intake, table: str, warehouse: Warehouse, now: datetime) -> int
     listed, cursor = ", ".join(quoted(k) for k in key), quoted(told.cursor)
     matched = " and ".join(f"h.{quoted(k)} is not distinct from k.{quoted(k)}" for k in key)
     schema = warehouse.schema(name)
+    kind = "VARCHAR" if pa.types.is_string(schema.field(told.cursor).type) else ""
+    order = f"(_loaded_at, {magnitude(Raw(cursor, kind))}, {cursor})"
     stream = Stream(keys, schema, now)
     with stream.speaks(), warehouse.connect() as connection:
         connection.register("present", stream.reader)
         gone = connection.sql(
             f"""with held as (
-                select {listed}, max({cursor}) as {cursor}, arg_max(_deleted, (_loaded_at, {cursor})) as dead
+                select {listed}, arg_max({cursor}, {order}) as {cursor}, arg_max(_deleted, {order}) as dead
                 from "{name}" where _fault is null group by {listed})
             select h.* exclude (dead) from held h anti join present k on {matched} where not dead"""
         ).to_arrow_table()

@@ -115,6 +115,27 @@ def test_a_deleted_row_is_found_by_reconciling(world: World) -> None:
     assert world.orders() == {"1": "10.00", "2": "22.00"}
 
 
+def test_a_deletion_shows_where_cursors_are_text(tmp_path: Path) -> None:
+    """SQLite's values come as text: a row changed at 10 and then deleted is gone, though 9 reads greater."""
+    engine = sa.create_engine(f"sqlite:///{tmp_path / 'shop.db'}")
+    told = {"from": "c", "cursor": "changed", "deletes": "reconcile", "columns": {"customer_id": "id"}}
+    shop = intake({"customers": told}, Sql(url=str(engine.url)))
+    warehouse = Warehouse(tmp_path / "warehouse")
+    steps = (
+        ("create table c (id integer, changed integer)", "insert into c values (1, 9), (2, 9)"),
+        ("update c set changed = 10 where id = 1",),
+        ("delete from c where id = 1",),
+    )
+    for hour, statements in enumerate(steps):
+        with engine.begin() as connection:
+            for statement in statements:
+                connection.exec_driver_sql(statement)
+        pull(shop, "customers", warehouse, NOW + timedelta(hours=hour))
+    engine.dispose()
+    report = conform("customers", [shop], warehouse, LATER, "run")
+    assert (report.read, report.kept, report.deleted, report.superseded) == (4, 1, 1, 2)
+
+
 def test_without_a_cursor_the_table_is_what_the_shop_has(world: World) -> None:
     """Every pull reads all of it, so changes and deletions both show."""
     world.run("delete from buys where id = 1", "update buys set total = 21 where id = 2")
