@@ -70,9 +70,12 @@ def said(intake: Intake, table: str, raw: dict[str, str]) -> str:
     key = " || '/' || ".join(f"cast({name} as varchar)" for name in contract.key)
     cursor = newest(told, contract, raw)
     mapped = ", ".join(quoted(name) for name in told.wanted)
-    return f"""select {", ".join(parts)}, {key} as _key, {cursor.sql} as _cursor,
-        {magnitude(cursor)} as _magnitude, {gone(told, raw)} as _gone,
-        _loaded_at, _origin, _fault, hash({mapped}) as _hash from {quoted(intake.raw(table))}"""
+    read = f"""select {", ".join(parts)}, {quoted(told.cursor) if told.cursor else "null"} as _at,
+        {gone(told, raw)} as _gone, _loaded_at, _origin, _fault, hash({mapped}) as _hash
+        from {quoted(intake.raw(table))}"""
+    # Keys and cursors are made of what was read, one step out: a user's column may have the field's name.
+    return f"""select *, {key} as _key, {cursor.sql} as _cursor, {magnitude(cursor)} as _magnitude
+        from ({read})"""
 
 
 def newest(told: TableIntake, contract: Contract, raw: dict[str, str]) -> Raw:
@@ -83,7 +86,7 @@ def newest(told: TableIntake, contract: Contract, raw: dict[str, str]) -> Raw:
         column = told.columns.get(field.name)
         if field.type == "timestamp" and column and column.from_ == told.cursor:
             return Raw(field.name, "TIMESTAMP")
-    return Raw(quoted(told.cursor), raw[told.cursor])
+    return Raw("_at", raw[told.cursor])
 
 
 def carried(column: Mapped, raw: Raw) -> str:
