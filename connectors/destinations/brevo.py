@@ -256,7 +256,7 @@ def start(api: Api, bodies: Iterable[Body]) -> str:
     for body in bodies:
         try:
             reply = api.call("POST", "/contacts/import", body)
-        except Retryable as error:
+        except DeliveryError as error:
             if started:  # not the whole batch was left undone
                 raise Unanswered(f"{error}; imports {'+'.join(started)} of the same batch run") from error
             raise
