@@ -23,6 +23,11 @@ from octo_dagster.warehouse import quoted
 FLOAT_DECIMALS = 6
 """Decimals kept of a float: sums of floats differ from run to run in their last bits."""
 
+BLANKS = "' \t\n\r\v\f\u00a0\ufeff'"
+"""What is trimmed off a key, as a SQL literal: all that people paste in without seeing it."""
+
+DAY = re.compile(r"\d{4}-\d\d-\d\d")
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 PLACE = re.compile(r"\{\{|\}\}|\{(\w+)\}")
 
 
@@ -46,8 +51,8 @@ def compiled(sync: Sync, schema: pa.Schema) -> Compiled:
     """The sync's mappings as SQL. ConfigError names every column the table does not have."""
     known = {field.name: field.type for field in schema}
     check_columns(sync, known)
-    spelled = f"trim(cast({column(sync.key.from_)} as varchar))"
-    parts = [expressions(mapping, known) for mapping in sync.fields]
+    spelled = f"trim(cast({column(sync.key.from_)} as varchar), {BLANKS})"
+    parts = [part(sync, mapping, known) for mapping in sync.fields]
     pairs = ", ".join(f"{quoted(m.to)}, {value}" for m, (value, _, _) in zip(sync.fields, parts, strict=True))
     types = {m.to: kind for m, (_, _, kind) in zip(sync.fields, parts, strict=True)}
     return Compiled(
@@ -63,6 +68,8 @@ def check_columns(sync: Sync, known: Map[str, pa.DataType]) -> None:
     wanted = {sync.key.from_, *(m.from_ for m in sync.fields if m.from_)}
     wanted |= {name for m in sync.fields for name in places(m.template or "")}
     wanted |= {sync.consent} if sync.consent else set()
+    if sync.consent and natural(known.get(sync.consent, pa.bool_())) is not FieldType.BOOLEAN:
+        raise ConfigError(f"{sync.name}.yaml: consent: {sync.consent} is not a column of true and false")
     missing = sorted(name for name in wanted if name not in known)
     if missing:
         have = ", ".join(sorted(known))
@@ -71,24 +78,36 @@ def check_columns(sync: Sync, known: Map[str, pa.DataType]) -> None:
         )
 
 
+def part(sync: Sync, mapping: Mapping, known: Map[str, pa.DataType]) -> tuple[str, str | None, FieldType]:
+    """`expressions`, its mistakes addressed to the sync's file."""
+    try:
+        return expressions(mapping, known)
+    except ConfigError as error:
+        raise ConfigError(*(f"{sync.name}.yaml: {problem}" for problem in error.problems)) from None
+
+
 def expressions(mapping: Mapping, known: Map[str, pa.DataType]) -> tuple[str, str | None, FieldType]:
     """One field: its value, the condition that makes it invalid (None: it cannot be), its type."""
     if mapping.from_ is None:
         return fixed(mapping)
     raw = column(mapping.from_)
     kind = mapping.type or natural(known[mapping.from_])
+    if kind is FieldType.LIST and natural(known[mapping.from_]) is not kind:
+        raise ConfigError(f"fields.{mapping.to}: the column {mapping.from_} holds no lists")
     value = coerced(raw, known[mapping.from_], kind, mapping.round)
     bad = None if value == raw else f"{raw} is not null and {value} is null"
     if kind is FieldType.TEXT and pa.types.is_string(known[mapping.from_]):
         bad = None
     if mapping.nulls is Nulls.DEFAULT:
-        value = f"coalesce({value}, {literal(mapping.default)})"
+        value = f"coalesce({value}, {typed(mapping, mapping.default, kind)})"
     return value, bad, kind
 
 
 def fixed(mapping: Mapping) -> tuple[str, None, FieldType]:
     """A constant or a template: the same for everyone, or text put together."""
     if mapping.template is not None:
+        if mapping.type not in (None, FieldType.TEXT):
+            raise ConfigError(f"fields.{mapping.to}: a template makes text, not {article(mapping.type)}")
         return template(mapping.template), None, FieldType.TEXT
     constant = mapping.constant
     kind = (
@@ -100,7 +119,24 @@ def fixed(mapping: Mapping) -> tuple[str, None, FieldType]:
         if isinstance(constant, float)
         else FieldType.TEXT
     )
-    return literal(constant), None, mapping.type or kind
+    kind = mapping.type or kind
+    return typed(mapping, constant, kind), None, kind
+
+
+def typed(mapping: Mapping, value: str | int | float | bool | None, kind: FieldType) -> str:
+    """A value of the file as SQL of this type. ConfigError when it is not of it."""
+    fits = {
+        FieldType.TEXT: True,
+        FieldType.BOOLEAN: isinstance(value, bool),
+        FieldType.INTEGER: isinstance(value, int) and not isinstance(value, bool),
+        FieldType.DECIMAL: isinstance(value, int | float) and not isinstance(value, bool),
+        FieldType.DATE: isinstance(value, str) and DAY.fullmatch(value),
+        FieldType.DATETIME: isinstance(value, str) and MOMENT.fullmatch(value),
+        FieldType.LIST: False,
+    }
+    if not fits[kind]:
+        raise ConfigError(f"fields.{mapping.to}: {value!r} is not {article(kind)}")
+    return f"cast({literal(value)} as varchar)" if kind is FieldType.TEXT else literal(value)
 
 
 def natural(arrow: pa.DataType) -> FieldType:
@@ -129,12 +165,20 @@ def coerced(raw: str, arrow: pa.DataType, kind: FieldType, decimals: int | None)
     if kind is FieldType.BOOLEAN:
         return raw if pa.types.is_boolean(arrow) else f"try_cast({raw} as boolean)"
     if kind is FieldType.DATE:
-        return f"strftime(try_cast({raw} as date), '%Y-%m-%d')"
+        return dated(f"try_cast({raw} as date)", "date", "%Y-%m-%d")
     if kind is FieldType.DATETIME:
-        return f"strftime(try_cast({raw} as timestamp), '%Y-%m-%dT%H:%M:%SZ')"
+        # Text may name an offset, which a cast to a timestamp without zone would drop unread.
+        moment = f"try_cast({raw} as timestamptz)" if natural(arrow) is FieldType.TEXT else raw
+        return dated(f"try_cast({moment} as timestamp)", "timestamp", "%Y-%m-%dT%H:%M:%SZ")
     if kind is FieldType.LIST:
-        return raw
+        return raw if pa.types.is_string(arrow.value_type) else f"cast({raw} as varchar[])"
     return text(raw, arrow, decimals)
+
+
+def dated(moment: str, kind: str, pattern: str) -> str:
+    """A day or moment as text; NULL outside the years 1 to 9999, which no destination can read."""
+    within = f"{moment} >= {kind} '0001-01-01' and {moment} < {kind} '9999-12-31'"
+    return f"case when {within} then strftime({moment}, '{pattern}') end"
 
 
 def decimal(raw: str, arrow: pa.DataType, decimals: int | None) -> str:
@@ -151,8 +195,8 @@ def integer(raw: str, arrow: pa.DataType, decimals: int | None) -> str:
         return raw
     exact = f"try_cast({raw} as decimal(38, {FLOAT_DECIMALS}))"
     if decimals is not None:
-        return f"cast(round({exact}) as bigint)"
-    return f"case when {exact} = round({exact}) then cast({exact} as bigint) end"
+        return f"try_cast(round({exact}) as bigint)"
+    return f"case when {exact} = round({exact}) then try_cast({exact} as bigint) end"
 
 
 def text(raw: str, arrow: pa.DataType, decimals: int | None) -> str:
@@ -197,7 +241,7 @@ def shown(mapping: Mapping) -> str:
     return f"left(cast({column(mapping.from_ or '')} as varchar), 60)"
 
 
-def article(kind: FieldType) -> str:
+def article(kind: FieldType | None) -> str:
     return f"an {kind}" if kind is FieldType.INTEGER else f"a {kind}"
 
 
