@@ -21,12 +21,15 @@ def differing(wanted: Fields, held: Fields, tolerances: Mapping[str, float] | No
 def missing(wanted: Fields, found: Fields) -> tuple[str, ...]:
     """The fields a destination does not hold as sent; one it does not mention is empty there.
 
-    The choices of a list come back in the vendor's order, so here order does not count."""
-    return tuple(name for name, value in wanted.items() if not same(anyhow(value), anyhow(found.get(name))))
+    The choices of a list come back in the vendor's order, so here order does not count; and a checkbox
+    that cannot be empty reads as false when it was emptied."""
+    return tuple(name for name, value in wanted.items() if not stored(value, found.get(name)))
 
 
-def anyhow(value: Value) -> Value:
-    return sorted(value) if isinstance(value, list) else value
+def stored(value: Value, found: Value) -> bool:
+    if isinstance(value, list) and isinstance(found, list):
+        return sorted(value) == sorted(found)
+    return same(value, found) or (empty(value) and found is False)
 
 
 def same(one: Value, other: Value, tolerance: float = 0) -> bool:

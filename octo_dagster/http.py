@@ -25,7 +25,7 @@ from octo_dagster.pace import Pace
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 120.0
 READ_TRIES = 5
-"""A GET changes nothing, so it goes again by itself; a write never does: `deliver` decides that."""
+"""A GET without an answer changes nothing, so it goes again by itself; all else is the courier's to decide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +63,10 @@ class Exchange(HTTPAdapter):
         for attempt in range(1, READ_TRIES + 1):
             try:
                 return self.once(path, request, *args, **options)
-            except (Retryable, Unanswered) as error:
+            except Unanswered:
                 if request.method not in ("GET", "HEAD") or attempt == READ_TRIES:
                     raise
-                self.sleep(getattr(error, "wait", None) or 0.2 * 2**attempt)
+                self.sleep(0.2 * 2**attempt)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def once(

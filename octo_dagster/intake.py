@@ -154,6 +154,14 @@ class Intake(Frozen):
                 raise ValueError(f"{name}.columns: {', '.join(missing)} is required")
         return tables
 
+    @model_validator(mode="after")
+    def can_reconcile(self) -> Intake:
+        """Deletions are found by asking for every key, which not every source can tell."""
+        for name, table in self.tables.items():
+            if table.deletes == "reconcile" and not self.source.lists_keys:
+                raise ValueError(f"tables.{name}.deletes: {self.source.type} cannot be asked for its keys")
+        return self
+
     def raw(self, table: str) -> str:
         """The warehouse table that keeps the source's rows for this canonical table."""
         return f"raw_{self.name}_{table}"

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
@@ -69,6 +69,9 @@ class Source(BaseModel, ABC):
 
     type: str
 
+    lists_keys: ClassVar[bool] = True
+    """Whether `keys` can be asked, as `deletes: reconcile` needs."""
+
     @abstractmethod
     def columns(self, pull: Pull) -> tuple[str, ...]:
         """The columns there are to want; empty when nobody can know yet. SourceError when unreachable."""
@@ -77,6 +80,10 @@ class Source(BaseModel, ABC):
     def read(self, pull: Pull) -> Reading:
         """Rows whose cursor is at or after `after`: those equal to it come again, since more of them may
         have been committed late. SourceError when unreachable."""
+
+    def reached(self, pull: Pull) -> Any:
+        """The `state` a reading begun now would have, for asking cheaply whether there is anything new."""
+        return self.read(pull).state
 
     @abstractmethod
     def keys(self, pull: Pull, key: tuple[str, ...]) -> Reading | None:

@@ -107,6 +107,11 @@ class Salesforce(Destination[Org]):
     removals: ClassVar[frozenset[Removal]] = frozenset({Removal.CLEAR, Removal.DELETE})
     poll_seconds: ClassVar[tuple[float, float]] = (1.0, 30.0)
 
+    def key_problem(self, key_field: str) -> str | None:
+        if key_field == self.external_id:
+            return None
+        return f"is {key_field}, but destination.external_id is {self.external_id}"
+
     def hosts(self) -> Mapping[str, str]:
         return {self.site: "salesforce"}
 
@@ -149,11 +154,11 @@ class Salesforce(Destination[Org]):
     def open(self, api: Org, batch: Batch) -> str | None:
         if not self.in_bulk(batch):
             return None
-        self.check(api, batch)
+        api.below(self.stop_at)
         return bulk.open_job(api, self.external_id)
 
     def send(self, api: Org, batch: Batch) -> Sent:
-        self.check(api, batch)
+        api.below(self.stop_at)
         if self.in_bulk(batch):
             return bulk.fill_job(api, batch, batch.token or bulk.open_job(api, self.external_id))
         if batch.op is Op.UPSERT:
@@ -162,14 +167,6 @@ class Salesforce(Destination[Org]):
 
     def settle(self, api: Org, batch: Batch) -> Sent | None:
         return bulk.look(api, batch, batch.token) if batch.token else None
-
-    def check(self, api: Org, batch: Batch) -> None:
-        """ConfigError when the sync's key is not our external id; Retryable when the quota is near."""
-        if batch.key_field != self.external_id:
-            raise ConfigError(
-                f"destination.external_id: is {self.external_id}, but key.to is {batch.key_field}"
-            )
-        api.below(self.stop_at)
 
     def upsert(self, api: Org, batch: Batch) -> list[Receipt]:
         said = [change for change in batch.changes if unsayable(change) is None]

@@ -119,10 +119,10 @@ def test_an_unreadable_value_refuses_the_batch(contacts: Sitting) -> None:
 
 
 def test_another_key_than_the_external_id_is_a_mistake_in_the_files(contacts: Sitting) -> None:
-    """A sync whose key is not the destination's external id is told so before any call."""
-    batch = replace(contacts.batch(Op.UPSERT, people(1)), key_field="Email")
-    with pytest.raises(ConfigError, match=r"destination\.external_id"):
-        contacts.destination.send(contacts.api, batch)
+    """A sync whose key is not the destination's external id is told so when its file is read."""
+    problem = contacts.destination.key_problem("Email")
+    assert problem == "is Email, but destination.external_id is Octo_Id__c"
+    assert contacts.destination.key_problem("Octo_Id__c") is None
 
 
 def test_long_keys_are_asked_in_several_queries(contacts: Sitting, twin: Any) -> None:
