@@ -25,7 +25,7 @@ from octo_dagster.pace import Pace
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 120.0
 READ_TRIES = 5
-"""A GET without an answer changes nothing, so it goes again by itself; all else is the courier's to decide."""
+"""A GET without an answer changed nothing, so it goes again by itself; all else the courier decides."""
 
 
 @dataclass(frozen=True, slots=True)
