@@ -15,6 +15,8 @@ import types
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 from octo_dagster import draw
 from octo_dagster.courier import Courier
 from octo_dagster.http import Exchange
@@ -39,6 +41,7 @@ WATCHED = {
         "begin_run": Ledger.begin_run,
         "end_run": Ledger.end_run,
         "plan": draw.write,
+        "commit": psycopg.Connection.commit,
     }.items()
 }
 

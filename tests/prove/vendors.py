@@ -34,6 +34,20 @@ class Vendor:
     on_remove: str | None = None
     member: Callable[[Mapping[str, Any]], bool] = lambda row: True
     """Whether a record of the table is in the list the sync keeps."""
+    longest: int | None = None
+    """Characters of the longest segment it takes; None where it is an e-mail address that it refuses."""
+
+    def poison(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What makes it refuse this row."""
+        if self.longest is not None:
+            return {"segment": "x" * (self.longest + 1)}
+        return {"email": f"{row['customer_id']}@nowhere"}
+
+    def refuses(self, row: Mapping[str, Any]) -> bool:
+        """Whether it refuses this row."""
+        if self.longest is not None:
+            return len(row["segment"] or "") > self.longest
+        return str(row["email"]).endswith("@nowhere")
 
     @property
     def name(self) -> str:
@@ -71,7 +85,7 @@ def whole(value: Any) -> int | None:
 
 
 VENDORS = (
-    Vendor(WEBHOOK, "octo", "key", segment="segment", orders="orders"),
+    Vendor(WEBHOOK, "octo", "key", segment="segment", orders="orders", longest=1_000),
     Vendor(
         BREVO,
         "contacts",
@@ -89,5 +103,6 @@ VENDORS = (
         settings={"object": "Contact", "bulk_from": 20},
         fields=({"from": "customer_id", "to": "LastName", "create_only": True},),
         key_from="customer_id",
+        longest=255,
     ),
 )
