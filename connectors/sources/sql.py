@@ -68,6 +68,10 @@ class Sql(Source):
         begin = earlier(pull.after, pull.overlap)
         return replace(rows, state=state, whole=pull.cursor is None, begin=begin)
 
+    def reached(self, pull: Pull) -> Any:
+        with self.connection() as connection:
+            return self.greatest(connection, pull)
+
     def keys(self, pull: Pull, key: tuple[str, ...]) -> Reading:
         return self.read(Pull(table=pull.table, query=pull.query, columns=key))
 

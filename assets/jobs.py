@@ -1,0 +1,102 @@
+"""What a person or a clock starts: the night's work, the base alone, one sync, one new order."""
+
+from collections.abc import Iterable
+from typing import Any, TypeAlias
+
+import dagster as dg
+
+from assets import keys
+from assets.resources import Setup
+from octo_dagster.config import Project
+from octo_dagster.profile import TABLE as PROFILE_TABLE
+from octo_dagster.sync import Sync
+
+LANE = "octo/lane"
+"""The tag `dagster.yaml` limits runs by: one of each lane at a time."""
+
+FOLLOW = "follow_orders"
+
+Job: TypeAlias = Any
+"""What `define_asset_job` returns; Dagster keeps the class to itself."""
+
+HERE = dg.in_process_executor
+"""Every step in the run's own process: a process a step costs 4 s of imports, more than most steps."""
+SIDE_BY_SIDE = dg.multiprocess_executor.configured(
+    {"max_concurrent": 4, "start_method": {"forkserver": {"preload_modules": ["octo_dagster.definitions"]}}}
+)
+"""For the night, when several tools are written to and each is slow: a process a step, four at a time."""
+
+
+def jobs(setup: Setup) -> list[Job]:
+    """`nightly`, `refresh_base`, `follow_orders` where there are orders, `deliver_<sync>` for every sync."""
+    project = setup.project
+    made = [
+        job("nightly", "everything", night(project), SIDE_BY_SIDE),
+        job("refresh_base", "every table, score and the profile; nothing is sent", base(project), HERE),
+    ]
+    if ORDERS & fed(project):
+        made.append(job(FOLLOW, "what a new order touches, down to the tools", touched(project), HERE))
+    return made + [
+        job(deliver(sync), f"plan and deliver {sync.name}", pair(sync), HERE)
+        for sync in project.syncs.values()
+    ]
+
+
+def job(name: str, what: str, selection: Iterable[dg.AssetKey], executor: dg.ExecutorDefinition) -> Job:
+    return dg.define_asset_job(
+        name,
+        dg.AssetSelection.assets(*selection),
+        description=what[0].upper() + what[1:] + ".",
+        tags={LANE: "live" if name == FOLLOW else "night" if name == "nightly" else "hand"},
+        executor_def=executor,
+    )
+
+
+def deliver(sync: Sync) -> str:
+    """The name of a sync's job."""
+    return f"deliver_{sync.name}"
+
+
+def pair(sync: Sync) -> list[dg.AssetKey]:
+    return [keys.plan(sync), keys.delivery(sync)]
+
+
+def fed(project: Project) -> set[str]:
+    """The canonical tables some source feeds."""
+    return {table for intake in project.intakes.values() for table in intake.tables}
+
+
+def base(project: Project) -> list[dg.AssetKey]:
+    """Every table, every score, the profile."""
+    raws = [keys.raw(intake, table) for intake in project.intakes.values() for table in intake.tables]
+    tables = [dg.AssetKey([name]) for name in sorted(fed(project))]
+    return raws + tables + [dg.AssetKey([name]) for name in project.scores] + [keys.PROFILE]
+
+
+def unscheduled(project: Project) -> list[Sync]:
+    """The syncs that have no hours of their own."""
+    return [sync for sync in project.syncs.values() if sync.schedule is None]
+
+
+def night(project: Project) -> list[dg.AssetKey]:
+    """Everything, except that a sync with hours of its own is left to them."""
+    return base(project) + [key for sync in unscheduled(project) for key in pair(sync)]
+
+
+ORDERS = {"orders", "order_lines"}
+"""The tables a new order writes to."""
+
+
+def touched(project: Project) -> list[dg.AssetKey]:
+    """What a new order can change: its tables, the scores that read them, the profile, and the syncs that
+    read any of these and have no hours of their own."""
+    tables = ORDERS & fed(project)
+    scores = [score.name for score in project.scores.values() if set(score.reads) & tables]
+    written = {*tables, *scores, PROFILE_TABLE}
+    syncs = [sync for sync in unscheduled(project) if sync.reads in written]
+    raws = [keys.raw(intake, t) for intake in project.intakes.values() for t in intake.tables if t in ORDERS]
+    return [
+        *raws,
+        *(dg.AssetKey([name]) for name in sorted(written)),
+        *(key for sync in syncs for key in pair(sync)),
+    ]
