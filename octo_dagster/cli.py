@@ -45,15 +45,17 @@ def answer(value: Any) -> None:
 def check(as_json: AsJson = False) -> None:
     """Read every file and say everything that is wrong with it."""
     project = Project.here()
+    project.check()
     found = {
-        "syncs": list(project.syncs),
         "sources": list(project.intakes),
+        "scores": list(project.scores),
         "audiences": list(project.audiences),
+        "syncs": list(project.syncs),
     }
     if as_json:
-        answer(found)
+        answer({**found, "secrets": project.secrets()})
     else:
-        show.found(console, found)
+        show.found(console, found, project.secrets())
 
 
 @app.command()

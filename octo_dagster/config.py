@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from octo_dagster import document
 from octo_dagster.errors import ConfigError
 from octo_dagster.intake import Intake
 from octo_dagster.ledger import Ledger
+from octo_dagster.mapping import compiled
 from octo_dagster.plan import Folder
 from octo_dagster.rules import Audience, where_sql
 from octo_dagster.score import Score
@@ -98,6 +100,38 @@ class Project:
         schema = self.warehouse.schema(sync.reads)
         return where_sql(self.audiences[sync.audience].rule, schema, f"{sync.audience}.yaml")
 
+    def check(self) -> None:
+        """Everything that can be known without calling anyone: all files, and each sync, audience and
+        score against the tables there are. ConfigError holds every mistake of every file."""
+        checks: list[Callable[[], object]] = [
+            lambda: self.intakes,
+            lambda: self.audiences,
+            lambda: [self.score_settings(score) for score in self.scores.values()],
+            lambda: [self.check_sync(sync) for sync in self.syncs.values()],
+        ]
+        problems: list[str] = []
+        for one in checks:
+            try:
+                one()
+            except ConfigError as error:
+                problems += error.problems
+        if problems:
+            raise ConfigError(*problems)
+
+    def check_sync(self, sync: Sync) -> None:
+        """The sync's columns and audience against the table it reads, once there is one."""
+        if self.warehouse.version(sync.reads) is not None:
+            compiled(sync, self.warehouse.schema(sync.reads))
+            self.where(sync)
+        elif sync.audience is not None and sync.audience not in self.audiences:
+            raise ConfigError(f"{sync.name}.yaml: audience: there is no {sync.audience!r}")
+
+    def secrets(self) -> dict[str, bool]:
+        """Every environment variable the files name, and whether it is set."""
+        said = [model.model_dump_json() for model in (*self.syncs.values(), *self.intakes.values())]
+        names = {name for text in said for name in re.findall(r'\{"env":"(\w+)"\}', text)}
+        return {name: bool(os.environ.get(name)) for name in sorted(names)}
+
     @cached_property
     def warehouse(self) -> Warehouse:
         """The project's tables."""
@@ -106,7 +140,7 @@ class Project:
     @cached_property
     def ledger(self) -> Ledger:
         """The project's ledger: OCTO_LEDGER, a SQLAlchemy address, or a SQLite file in `home`."""
-        self.home.mkdir(parents=True, exist_ok=True)
+        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)  # customers' data, for this user only
         url = os.environ.get("OCTO_LEDGER") or f"sqlite:///{self.home / 'ledger.sqlite'}"
         return Ledger(url, self.home / "locks")
 

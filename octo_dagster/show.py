@@ -19,19 +19,27 @@ from octo_dagster.verify import Verified
 
 
 def grid(title: str, *columns: str) -> Table:
-    """An empty table with these columns."""
-    made = Table(title=title, title_justify="left", title_style="bold", header_style="dim")
+    """An empty table with these columns, at least as wide as its title."""
+    made = Table(
+        title=title or None,
+        title_justify="left",
+        title_style="bold",
+        header_style="dim",
+        min_width=len(title) or None,
+    )
     for number, column in enumerate(columns):
         made.add_column(column, overflow="fold", no_wrap=number == 0)
     return made
 
 
-def found(console: Console, what: Mapping[str, Sequence[str]]) -> None:
-    """What `octo check` read, all of it good."""
+def found(console: Console, what: Mapping[str, Sequence[str]], secrets: Mapping[str, bool]) -> None:
+    """What `octo check` read, all of it good, and the environment variables it will need."""
     table = grid("Every file is good", "kind", "files", "names")
     for kind, names in what.items():
         table.add_row(kind, str(len(names)), ", ".join(names))
     console.print(table)
+    for name, is_set in secrets.items():
+        console.print(f"  {name}: {'set' if is_set else '[yellow]not set in this environment[/yellow]'}")
 
 
 def refreshed(console: Console, made: Refreshed) -> None:
