@@ -143,16 +143,9 @@ class Drawing:
         )
 
     def tables(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """`mapped`: every row as a record; `held`: what the ledger knows; `twice`: keys that are not one."""
-        wanted = [f"({self.where})"] if self.where else []
-        wanted += [f"coalesce({column(self.sync.consent)}, false)"] if self.sync.consent else []
-        condition = f"where {' and '.join(wanted)}" if wanted else ""
-        connection.execute(
-            f"""create view mapped as
-                select {self.sql.spelled} as spelled, {self.sql.key} as key,
-                       {self.sql.record} as record, {self.sql.invalid} as reason
-                from {column(self.sync.reads)} {condition}"""
-        )
+        """`mapped`: every row as a record; `held`: what the ledger knows; `barred`: keys to leave alone;
+        `fresh`: keys to add."""
+        connection.execute(f"create view mapped as {self.mapped('')}")
         connection.register("ledger_pages", self.held_reader())
         connection.execute("create table held as select * from ledger_pages")
         connection.unregister("ledger_pages")
@@ -161,18 +154,33 @@ class Drawing:
             """create table twice as select key, count(*) as times from mapped
                where key <> '' group by key having count(*) > 1"""
         )
+        self.mark_invalid(connection)
+        connection.execute(
+            """create table barred as select distinct key from invalid where key <> ''
+               union select key from waiting"""
+        )
+        connection.execute(
+            f"""create table fresh as select m.key, coalesce(h.owed, false) as owed
+                from ({self.good()}) m left join held h on m.key = h.key where h.fingerprint is null"""
+        )
+
+    def mapped(self, more: str) -> str:
+        """SQL for the sync's rows as records, with one more condition on a row of the table."""
+        wanted = [f"({self.where})"] if self.where else []
+        wanted += [f"coalesce({column(self.sync.consent)}, false)"] if self.sync.consent else []
+        wanted += [more] if more else []
+        condition = f"where {' and '.join(wanted)}" if wanted else ""
+        return f"""select {self.sql.spelled} as spelled, {self.sql.key} as key,
+                          {self.sql.record} as record, {self.sql.invalid} as reason
+                   from {column(self.sync.reads)} {condition}"""
 
     def held_reader(self) -> pa.RecordBatchReader:
         schema = pa.schema({"key": pa.string(), "fingerprint": pa.string(), "owed": pa.bool_()})
 
         def pages() -> Iterator[pa.RecordBatch]:
             for page in self.ledger.held(self.sync.name):
-                keys, prints, owed = zip(*page, strict=True)
-                arrays = [
-                    pa.array(keys, pa.string()),
-                    pa.array(prints, pa.string()),
-                    pa.array([reason is not None for reason in owed], pa.bool_()),
-                ]
+                keys, prints, owed = (pa.array([row[n] for row in page], pa.string()) for n in range(3))
+                arrays = [keys, prints, owed.is_valid()]
                 yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 
         return pa.RecordBatchReader.from_batches(schema, pages())
@@ -181,7 +189,7 @@ class Drawing:
         connection.register("waiting_keys", pa.table({"key": pa.array(sorted(self.waiting), pa.string())}))
         connection.execute("create table waiting as select key from waiting_keys")
 
-    def write_invalid(self, connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    def mark_invalid(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Rows without a key, with somebody else's key, or with a value that will not do."""
         key = self.sync.key.to
         connection.execute(
@@ -193,6 +201,8 @@ class Drawing:
                 from mapped m left join twice t on m.key = t.key
                 where coalesce(m.key, '') = '' or t.times is not null or m.reason is not null"""
         )
+
+    def write_invalid(self, connection: duckdb.DuckDBPyConnection, path: Path) -> None:
         reader = connection.sql("select key, reason from invalid").to_arrow_reader(50_000)
         with pq.ParquetWriter(path, INVALID) as writer:
             for batch in reader:
@@ -211,16 +221,13 @@ class Drawing:
             file.flush()
             os.fsync(file.fileno())
 
-    def good(self, connection_filter: str, what: str) -> str:
-        """SQL for good rows beside what is held of them, narrowed by `only`."""
+    def good(self) -> str:
+        """SQL for the good rows, narrowed by `only`."""
         only = ""
         if self.options.only:
-            listed = ", ".join("'" + key.replace("'", "''") + "'" for key in self.options.only)
-            only = f"and m.spelled in ({listed})"
-        return f"""select {what} from mapped m left join held h on m.key = h.key
-                   where m.key <> '' and m.reason is null {only}
-                     and m.key not in (select key from twice)
-                     and m.key not in (select key from waiting) and {connection_filter}"""
+            listed = ", ".join(quoted(key) for key in self.options.only)
+            only = f"and spelled in ({listed})"
+        return f"select * from mapped anti join barred using (key) where key <> '' {only}"
 
     def room(self) -> int | None:
         """How many more changes `limit` allows."""
@@ -232,9 +239,8 @@ class Drawing:
         """What the ledger holds and no row, not even an invalid one, stands for any more."""
         if self.sync.mode is not Mode.MIRROR or self.options.full or self.options.limit is not None:
             return
-        query = """select key from held where fingerprint is not null
-                   and key not in (select key from mapped where key is not null)
-                   and key not in (select key from waiting)"""
+        query = """select key from held anti join mapped using (key) anti join waiting using (key)
+                   where fingerprint is not null"""
         only = {key.strip().lower() for key in self.options.only}
         for keys in pages(connection.sql(query)):
             known = self.ledger.rows(self.sync.name, keys)
@@ -258,10 +264,9 @@ class Drawing:
         if self.sync.mode is Mode.CREATE_ONLY:
             return
         sure = "h.fingerprint = '' or h.owed" if not self.options.full else "true"
-        query = self.good(
-            f"h.fingerprint is not null and ({sure} or md5(m.record) <> h.fingerprint)",
-            f"m.key, m.spelled, m.record, md5(m.record), ({sure}) as sure, h.owed",
-        )
+        query = f"""select m.key, m.spelled, m.record, md5(m.record), ({sure}) as sure, h.owed
+                    from ({self.good()}) m join held h on m.key = h.key
+                    where h.fingerprint is not null and ({sure} or md5(m.record) <> h.fingerprint)"""
         for rows in pages(connection.sql(query)):
             before = self.ledger.fields(self.sync.name, [row[0] for row in rows])
             page = [self.change(row, before.get(row[0], "{}")) for row in rows]
@@ -292,14 +297,15 @@ class Drawing:
     def added(self, connection: duckdb.DuckDBPyConnection) -> Iterator[pa.RecordBatch]:
         """Records the destination is not known to hold."""
         room = self.room()
-        limit = "" if room is None else f"order by m.key limit {room}"
-        what = f"""'{ADDED}' as kind, m.key, m.spelled, m.record, md5(m.record) as fingerprint,
-                   cast(null as varchar) as before, cast(null as boolean) as created"""
+        every, owed = connection.execute("select count(*), count(*) filter (owed) from fresh").fetchall()[0]
+        self.seen["owed"] += owed
+        keys = "select key from fresh"
         if room is not None:
-            every = one(connection, self.good("h.fingerprint is null", "count(*)"))
             self.seen["passed"] += max(every - room, 0)
-        self.seen["owed"] += one(connection, self.good("h.fingerprint is null and h.owed", "count(*)"))
-        query = f"{self.good('h.fingerprint is null', what)} {limit}"
+            keys += f" order by key limit {room}"
+        query = f"""select '{ADDED}' as kind, key, spelled, record, md5(record) as fingerprint,
+                           cast(null as varchar) as before, cast(null as boolean) as created
+                    from ({self.mapped(f"{self.sql.key} in ({keys})")})"""
         for batch in connection.sql(query).to_arrow_reader(20_000):
             self.seen[ADDED] += batch.num_rows
             yield batch.cast(CHANGES)
@@ -314,7 +320,7 @@ class Drawing:
         )
         outside = self.seen["passed"]
         if self.options.only:
-            outside += rows - invalid - waiting - one(connection, self.good("true", "count(*)"))
+            outside += rows - invalid - waiting - one(connection, f"select count(*) from ({self.good()})")
         sent = self.seen[ADDED] + self.seen[CHANGED]
         return Counts(
             rows=rows,

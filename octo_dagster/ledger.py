@@ -140,15 +140,16 @@ class Ledger:
             added.on_conflict_do_update(index_elements=["sync"], set_={"revision": SYNCS.c.revision + 1})
         )
 
-    def held(self, sync: str, size: int = 50_000) -> Iterator[Sequence[tuple[str, str | None, str | None]]]:
-        """Pages of (key, fingerprint, owed) of every key the ledger knows."""
+    def held(self, sync: str, size: int = 2_000) -> Iterator[Sequence[sa.Row[str, str | None, str | None]]]:
+        """Pages of (key, fingerprint, owed) of every key the ledger knows.
+
+        Small pages: Python's garbage collector walks a large one again and again while it is made."""
         query = sa.select(SNAPSHOT.c.key, SNAPSHOT.c.fingerprint, SNAPSHOT.c.owed).where(
             SNAPSHOT.c.sync == sync
         )
         with self.reading() as connection:
             rows = connection.execution_options(stream_results=True, max_row_buffer=size).execute(query)
-            for page in rows.partitions(size):
-                yield [tuple(row) for row in page]
+            yield from rows.partitions(size)
 
     def fields(self, sync: str, keys: Sequence[str]) -> dict[str, str]:
         """Key → the fields held, as JSON, for those of the keys that hold any. At most 1,000 keys."""
