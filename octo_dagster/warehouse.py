@@ -16,12 +16,15 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
 
 from octo_dagster.errors import ConfigError
 
 MEMORY = "1GB"
 """What one step's DuckDB may hold before it spills to disk."""
+
+GROUP = 122_880
+"""Rows written together: DuckDB gives each such group to one thread, and holds one of it in memory."""
 
 
 class Warehouse:
@@ -70,6 +73,7 @@ class Warehouse:
             mode=mode,
             schema_mode="overwrite" if mode == "overwrite" else "merge",
             commit_properties=CommitProperties(custom_metadata={"octo": json.dumps(dict(note or {}))}),
+            writer_properties=WriterProperties(max_row_group_size=GROUP),
         )
         return self.table(name).version()
 
