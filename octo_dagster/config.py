@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -103,18 +103,14 @@ class Project:
     def check(self) -> None:
         """Everything that can be known without calling anyone: all files, and each sync, audience and
         score against the tables there are. ConfigError holds every mistake of every file."""
-        checks: list[Callable[[], object]] = [
-            lambda: self.intakes,
-            lambda: self.audiences,
-            lambda: [self.score_settings(score) for score in self.scores.values()],
-            lambda: [self.check_sync(sync) for sync in self.syncs.values()],
+        problems = [
+            *complaints(lambda: self.intakes),
+            *complaints(lambda: self.audiences),
+            *(line for s in self.scores.values() for line in complaints(partial(self.score_settings, s))),
         ]
-        problems: list[str] = []
-        for one in checks:
-            try:
-                one()
-            except ConfigError as error:
-                problems += error.problems
+        unread = complaints(lambda: self.syncs)
+        syncs = [] if unread else list(self.syncs.values())
+        problems += unread + [line for s in syncs for line in complaints(partial(self.check_sync, s))]
         if problems:
             raise ConfigError(*problems)
 
@@ -148,6 +144,15 @@ class Project:
     def plans(self) -> Folder:
         """Where drawn plans are kept."""
         return Folder(self.home / "plans")
+
+
+def complaints(check: Callable[[], object]) -> list[str]:
+    """The mistakes a check finds; none when all is well."""
+    try:
+        check()
+    except ConfigError as error:
+        return list(error.problems)
+    return []
 
 
 def loaded(path: Path) -> ModuleType:
