@@ -112,7 +112,7 @@ class Project:
         syncs = [] if unread else list(self.syncs.values())
         problems += unread + [line for s in syncs for line in complaints(partial(self.check_sync, s))]
         if problems:
-            raise ConfigError(*problems)
+            raise ConfigError(*dict.fromkeys(problems))
 
     def check_sync(self, sync: Sync) -> None:
         """The sync's columns and audience against the table it reads, once there is one."""
