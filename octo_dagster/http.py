@@ -30,7 +30,7 @@ READ_TRIES = 5
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call as the log keeps it: no headers, no body, no query, so no secret and no person."""
+    """One call: no headers, no body, no query, so no secret. A path may name a key: count, never store."""
 
     method: str
     path: str
