@@ -10,12 +10,12 @@ from itertools import groupby
 
 from octo_dagster.courier import Courier
 from octo_dagster.destination import Limits
-from octo_dagster.errors import BatchRejected, DeliveryError, Unanswered
+from octo_dagster.errors import BatchRejected, ConfigError, DeliveryError, Unanswered
 from octo_dagster.journal import unlogged
 from octo_dagster.ledger import Entry, Ledger, OpenBatch
 from octo_dagster.mapping import encoded
 from octo_dagster.model import Mode, Op, Outcome, Receipt, Removal
-from octo_dagster.plan import ADDED, REMOVED, Folder, Line, Plan
+from octo_dagster.plan import REMOVED, Folder, Line, Plan
 from octo_dagster.settle import Sent, Settled, close, ranges, settle_one
 from octo_dagster.sync import Sync
 
@@ -98,16 +98,20 @@ def removal(sync: Sync, line: Line) -> Op:
 
 
 def allowed(delivery: Delivery, kind: str, lines: Iterator[Line]) -> Iterator[Line]:
-    """Under update_only and create_only, the additions whose record is (not) there already."""
+    """Under update_only and create_only, the lines whose record is (not) there at this moment.
+
+    Of changes too: what Octo once held may be gone, and writing it would create it."""
     mode = delivery.sync.mode
-    if kind != ADDED or mode not in (Mode.UPDATE_ONLY, Mode.CREATE_ONLY):
+    if kind == REMOVED or mode not in (Mode.UPDATE_ONLY, Mode.CREATE_ONLY):
         yield from lines
         return
     for page in paged(lines, 1_000):
         there = delivery.courier.read([line.spelled for line in page], [delivery.plan.key_field])
-        wanted = [line for line in page if (line.spelled in there) is (mode is Mode.UPDATE_ONLY)]
-        skip(delivery, [line for line in page if line not in wanted])
-        yield from wanted
+        able: dict[bool, list[Line]] = {True: [], False: []}
+        for line in page:
+            able[(line.spelled in there) is (mode is Mode.UPDATE_ONLY)].append(line)
+        skip(delivery, able[False])
+        yield from able[True]
 
 
 def skip(delivery: Delivery, lines: Sequence[Line]) -> None:
@@ -218,7 +222,7 @@ def send_one(delivery: Delivery, sent: Sent) -> Settled:
         answer = delivery.courier.send(sent.batch())
     except Unanswered:
         return settle_one(sync, ledger, delivery.courier, delivery.run, sent)
-    except DeliveryError:
+    except (DeliveryError, ConfigError):
         ledger.withdraw(sync.name, sent.intent.id)
         raise
     if answer.token is not None:

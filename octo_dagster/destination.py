@@ -79,6 +79,9 @@ class Destination(BaseModel, ABC, Generic[ApiT]):
     modes: ClassVar[frozenset[Mode]] = frozenset(Mode)
     removals: ClassVar[frozenset[Removal]]
     """What `mirror` may do here; the first thing a sync's `on_remove` is checked against."""
+    place: ClassVar[tuple[str, ...]] = ()
+    """The settings that say where in the account records go (a list, an object, a sheet). What the ledger
+    says is held is held there; a sync never moves to another place under its old name."""
     rates: ClassVar[tuple[Rate, ...]] = ()
     """The vendor's published quota, kept to across processes."""
     keys_ignore_case: ClassVar[bool] = True

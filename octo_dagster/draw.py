@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from octo_dagster.compare import differing
 from octo_dagster.ledger import Ledger
+from octo_dagster.ledger_tables import MAYBE, UNSURE
 from octo_dagster.mapping import Compiled, column, compiled, decoded
 from octo_dagster.model import Mode
 from octo_dagster.plan import (
@@ -139,6 +140,7 @@ class Drawing:
             counts=counts,
             key_field=self.sync.key.to,
             types=dict(self.sql.types),
+            where=self.where,
             options=self.options,
         )
 
@@ -261,12 +263,13 @@ class Drawing:
 
     def changed(self, connection: duckdb.DuckDBPyConnection) -> Iterator[list[dict[str, Any]]]:
         """Held records whose fingerprint differs, and of those the ones that differ in a field."""
-        if self.sync.mode is Mode.CREATE_ONLY:
-            return
-        sure = "h.fingerprint = '' or h.owed" if not self.options.full else "true"
-        query = f"""select m.key, m.spelled, m.record, md5(m.record), ({sure}) as sure, h.owed
+        sure = f"h.fingerprint in ('{UNSURE}', '{MAYBE}') or h.owed" if not self.options.full else "true"
+        mine = f"h.fingerprint = '{MAYBE}'" if self.sync.mode is Mode.CREATE_ONLY else "true"
+        query = f"""select m.key, m.spelled, m.record, md5(m.record), ({sure}) as sure, h.owed,
+                           h.fingerprint = '{MAYBE}' as maybe
                     from ({self.good()}) m join held h on m.key = h.key
-                    where h.fingerprint is not null and ({sure} or md5(m.record) <> h.fingerprint)"""
+                    where h.fingerprint is not null and {mine}
+                      and ({sure} or md5(m.record) <> h.fingerprint)"""
         for rows in pages(connection.sql(query)):
             before = self.ledger.fields(self.sync.name, [row[0] for row in rows])
             page = [self.change(row, before.get(row[0], "{}")) for row in rows]
@@ -279,7 +282,7 @@ class Drawing:
             yield kept
 
     def change(self, row: tuple[Any, ...], before: str) -> dict[str, Any] | None:
-        key, spelled, record, fingerprint, sure, owed = row
+        key, spelled, record, fingerprint, sure, owed, maybe = row
         fields = sendable(self.sync, record, new=False)
         tolerances = {m.to: m.tolerance for m in self.sync.fields if m.tolerance}
         if not sure and not differing(fields, decoded(before), tolerances):
@@ -291,7 +294,7 @@ class Drawing:
             "spelled": spelled,
             "record": record,
             "fingerprint": fingerprint,
-            "before": before,
+            "before": None if maybe else before,
         }
 
     def added(self, connection: duckdb.DuckDBPyConnection) -> Iterator[pa.RecordBatch]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 
-from octo_dagster.errors import Fatal, GuardTripped, PlanStale
+from octo_dagster.errors import Fatal, GuardTripped, PlanRefused, PlanStale
 from octo_dagster.ledger import Ledger
 from octo_dagster.plan import Plan, definition
 from octo_dagster.sync import Guards, Sync
 from octo_dagster.warehouse import Warehouse
+
+AT = " ⟶ "
+"""Between account and place, as the ledger keeps them."""
 
 
 def trips(plan: Plan, guards: Guards) -> tuple[str, ...]:
@@ -29,7 +32,7 @@ def trips(plan: Plan, guards: Guards) -> tuple[str, ...]:
 
 def allowed(most: int | float, of: int) -> int:
     """A share of `of`, rounded up so that one record of a small base may always move; or a count."""
-    return most if isinstance(most, int) else math.ceil(most * of)
+    return most if isinstance(most, int) else math.ceil(round(most * of, 9))
 
 
 def told(most: int | float) -> str:
@@ -64,13 +67,38 @@ def check_fresh(plan: Plan, sync: Sync, ledger: Ledger, warehouse: Warehouse) ->
         )
 
 
+def check_audience(plan: Plan, where: str | None) -> None:
+    """PlanStale when the audience's rule was edited since the plan was drawn."""
+    if plan.where != where:
+        raise PlanStale(f"{plan.sync}: plan {plan.id} is stale: its audience moved since it was drawn")
+
+
+def place(sync: Sync) -> str:
+    """Where in the account this sync's records are, by which field they are found: `key=EMAIL; list=News`."""
+    settings = sync.destination.model_dump(mode="json")
+    return "; ".join([f"key={sync.key.to}", *(f"{name}={settings[name]}" for name in sync.destination.place)])
+
+
+def check_place(sync: Sync, ledger: Ledger) -> None:
+    """PlanRefused when the file names another place than the one first delivered to.
+
+    The ledger knows nothing of what is held there: all would seem done, and nothing be sent."""
+    known = ledger.account(sync.name)
+    if known is not None and (was := known.partition(AT)[2]) != place(sync):
+        raise PlanRefused(
+            f"{sync.name}: delivers to {was!r}, but its file now says {place(sync)!r}; nothing was written. "
+            f"Give the sync for the new place a name of its own"
+        )
+
+
 def check_account(sync: Sync, ledger: Ledger, account: str) -> None:
     """Fatal when the credentials belong to another account than the one first delivered to."""
+    check_place(sync, ledger)
     known = ledger.account(sync.name)
-    if known is not None and known != account:
+    if known is None:
+        ledger.bind(sync.name, f"{account}{AT}{place(sync)}")
+    elif (was := known.partition(AT)[0]) != account:
         raise Fatal(
             f"{sync.name}: these credentials belong to {sync.destination.type} account {account!r}, "
-            f"but this sync delivers to {known!r}; nothing was written"
+            f"but this sync delivers to {was!r}; nothing was written"
         )
-    if known is None:
-        ledger.bind(sync.name, account)

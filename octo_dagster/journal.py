@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from octo_dagster.compare import same
 from octo_dagster.ledger import Entry
+from octo_dagster.ledger_tables import MAYBE, UNSURE
 from octo_dagster.mapping import encoded
 from octo_dagster.model import Fields, Op, Outcome, Receipt
 from octo_dagster.plan import Line
@@ -30,14 +31,14 @@ def entry(line: Line, op: Op, receipt: Receipt) -> Entry:
 def doubtful(line: Line, op: Op) -> Entry:
     """A change that may or may not have happened, and will be asked for again whatever it was.
 
-    Held under an empty fingerprint: still Octo's to send again, and to take back."""
+    Held under the fingerprint of a doubt: still Octo's to send again, and to take back."""
     before = line.before or {}
     return Entry(
         key=line.key,
         spelled=line.spelled,
         op=line.kind,
         outcome=Outcome.UNKNOWN.value,
-        fingerprint="",
+        fingerprint=MAYBE if line.before is None else UNSURE,
         fields=encoded(before if op is not Op.UPSERT else {**line.fields, **before}),
     )
 

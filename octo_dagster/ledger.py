@@ -4,8 +4,9 @@ A row of `sync_snapshot` moves on receipts only. What was about to be sent is a 
 written before the call and closed after the answer; a batch left open is what `settle` is for. Every
 change ever asked for is a line of `sync_changelog`, every delivery a line of `sync_runs`.
 
-`fingerprint` in the snapshot: NULL, the destination holds nothing of ours under this key; empty, it
-holds something we are not sure of, and the next plan sends the record again; else, what it holds.
+`fingerprint` in the snapshot: NULL, the destination holds nothing of ours under this key; UNSURE, it
+holds something we are not sure of; MAYBE, it may hold something or nothing; else, what it holds. What is
+unsure the next plan sends again.
 """
 
 from __future__ import annotations
@@ -23,7 +24,17 @@ from filelock import FileLock, Timeout
 from sqlalchemy.dialects import postgresql, sqlite
 
 from octo_dagster.errors import Busy
-from octo_dagster.ledger_tables import BATCHES, CHANGELOG, FIELDS, RUNS, SNAPSHOT, SYNCS, TABLES, engine
+from octo_dagster.ledger_tables import (
+    BATCHES,
+    CHANGELOG,
+    FIELDS,
+    RUNS,
+    SNAPSHOT,
+    SYNCS,
+    TABLES,
+    UNSURE,
+    engine,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,14 +308,15 @@ class Ledger:
         with self.engine.begin() as connection:
             self.write_log(connection, sync, run, self.clock(), entries)
 
-    def doubt(self, sync: str, run: str, keys: Sequence[str]) -> None:
-        """Mark held keys as unsure, so that the next plan sends them again."""
+    def doubt(self, sync: str, run: str, keys: Sequence[str], how: str = UNSURE) -> None:
+        """Mark held keys as UNSURE or MAYBE, so that the next plan sends them again."""
+        if not keys:
+            return  # nothing moved: a plan that was drawn stays fresh
         with self.engine.begin() as connection:
             self.touch(connection, sync)
             mine = (SNAPSHOT.c.sync == sync) & (SNAPSHOT.c.key == sa.bindparam("k"))
             marked = sa.update(SNAPSHOT).where(mine, SNAPSHOT.c.fingerprint.is_not(None))
-            if keys:
-                connection.execute(marked.values(fingerprint="", run=run), [{"k": key} for key in keys])
+            connection.execute(marked.values(fingerprint=how, run=run), [{"k": key} for key in keys])
 
     def begin_run(self, sync: str, run: str, plan: str) -> None:
         """A new line of `sync_runs`; an older one of this sync still running was interrupted."""

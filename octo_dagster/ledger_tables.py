@@ -8,11 +8,16 @@ import sqlalchemy as sa
 
 TABLES = sa.MetaData()
 
+UNSURE = ""
+"""A fingerprint: the record is there, but perhaps not as the ledger says. It is sent again."""
+MAYBE = "?"
+"""A fingerprint: perhaps there is no such record (any more). It is sent again whole, as a new one is."""
+
 SYNCS = sa.Table(
     "syncs",
     TABLES,
     sa.Column("sync", sa.Text, primary_key=True),
-    sa.Column("account", sa.Text, comment="the destination account first delivered to"),
+    sa.Column("account", sa.Text, comment="account and place first delivered to"),
     sa.Column("revision", sa.BigInteger, nullable=False, comment="grows with every write to the sync"),
 )
 SNAPSHOT = sa.Table(
@@ -21,7 +26,9 @@ SNAPSHOT = sa.Table(
     sa.Column("sync", sa.Text, primary_key=True),
     sa.Column("key", sa.Text, primary_key=True, comment="as compared: trimmed, folded"),
     sa.Column("spelled", sa.Text, nullable=False, comment="as sent"),
-    sa.Column("fingerprint", sa.Text, comment="NULL nothing held, '' unsure, else what is held"),
+    sa.Column(
+        "fingerprint", sa.Text, comment="NULL nothing held, '' unsure, '?' perhaps nothing, else what is held"
+    ),
     sa.Column("created", sa.Boolean, comment="whether Octo created the record; NULL unknown"),
     sa.Column("owed", sa.Text, comment="why the last attempt was rejected"),
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),

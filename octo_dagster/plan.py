@@ -85,6 +85,8 @@ class Plan:
     counts: Counts
     key_field: str
     types: dict[str, FieldType]
+    where: str | None = None
+    """The audience as SQL over the table; None: every row."""
     options: Options = field(default_factory=Options)
 
     @property

@@ -15,7 +15,7 @@ from octo_dagster.courier import Courier, Surroundings
 from octo_dagster.deliver import Delivery, Tally, deliver
 from octo_dagster.destination import FieldReport
 from octo_dagster.draw import draw
-from octo_dagster.errors import DeliveryError, Fatal
+from octo_dagster.errors import DeliveryError, Fatal, OctoError
 from octo_dagster.guard import allowed
 from octo_dagster.plan import ORDINARY, Options, Plan
 from octo_dagster.settle import settle
@@ -25,7 +25,8 @@ from octo_dagster.verify import Verified, verify
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a delivery did. `exit_code` is 0 only when every change was accepted or lawfully left."""
+    """What a delivery did. `exit_code` is 0 only when every change was accepted or lawfully left, and
+    nothing that was read back differs."""
 
     run: str
     sync: str
@@ -90,6 +91,7 @@ def prepare(
     Finishes yesterday's sentences first: what was sent and never answered is settled. Busy when
     another run has the sync; DeliveryError when something must be settled and cannot be."""
     with project.ledger.lock(sync.name), courier(sync, project, around) as link:
+        guard.check_place(sync, project.ledger)
         finish(sync, project, link)
         keep = {batch.plan for batch in project.ledger.unsettled(sync.name)}
         project.plans.prune(sync.name, keep)
@@ -109,7 +111,9 @@ def carry_out(
     PlanStale and GuardTripped are raised, with nothing written. What the destination could not do is
     in the report (`error`, `exit_code`), with everything that was done before it."""
     with project.ledger.lock(sync.name), courier(sync, project, around) as link:
+        guard.check_place(sync, project.ledger)
         guard.check_fresh(plan, sync, project.ledger, project.warehouse)
+        guard.check_audience(plan, project.where(sync))
         guard.check(plan, sync.guards, allow)
         run = new_run()
         project.ledger.begin_run(sync.name, run, plan.id)
@@ -129,6 +133,9 @@ def attempt(delivery: Delivery) -> Report:
             checked = check_some(delivery)
     except DeliveryError as stopped:
         error = stopped
+    except OctoError as stopped:
+        delivery.ledger.end_run(delivery.run, "failed", asdict(delivery.tally), str(stopped))
+        raise
     report = summed(delivery, fields, checked, error)
     status = "failed" if error or report.exit_code in (5, 6) else "done"
     delivery.ledger.end_run(delivery.run, status, figures(report), report.error)
@@ -172,7 +179,8 @@ def summed(
         calls=len(calls),
         writes=sum(call.method not in ("GET", "HEAD") for call in calls),
         error=str(error) if error else None,
-        exit_code=exit_code(tally, plan, error, plan.changes - done),
+        exit_code=exit_code(tally, plan, error, plan.changes - done)
+        or (4 if checked and checked.drifts else 0),
     )
 
 

@@ -1,7 +1,7 @@
 """What became of the changes we never heard back about? Answered before anything new is planned.
 
 By job, where the destination named one; else by reading back. Afterwards the ledger says only what
-is known: accepted, rejected, or *unsure* (held under an empty fingerprint, so it goes again).
+is known: accepted, rejected, or *unsure* (held under the fingerprint of a doubt, so it goes again).
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from octo_dagster.compare import missing
 from octo_dagster.courier import Courier
 from octo_dagster.guard import allowed
 from octo_dagster.ledger import Ledger
-from octo_dagster.ledger_tables import FIELDS, SNAPSHOT
+from octo_dagster.ledger_tables import FIELDS, MAYBE, SNAPSHOT, UNSURE
 from octo_dagster.mapping import decoded
 from octo_dagster.model import Fields
 from octo_dagster.sync import Sync
@@ -50,8 +50,10 @@ def verify(sync: Sync, ledger: Ledger, courier: Courier, run: str, how_much: int
         found = courier.read(list(held), sorted(names))
         compared += len(page)
         drifts += [drift for key in held if (drift := difference(key, held[key], found.get(key)))]
-        doubted = {drift.key for drift in drifts}
-        ledger.doubt(sync.name, run, [key for key, spelled, _ in page if spelled in doubted])
+        gone = {drift.key for drift in drifts if not drift.fields}
+        other = {drift.key for drift in drifts if drift.fields}
+        ledger.doubt(sync.name, run, [key for key, spelled, _ in page if spelled in other], UNSURE)
+        ledger.doubt(sync.name, run, [key for key, spelled, _ in page if spelled in gone], MAYBE)
     return Verified(compared, tuple(drifts))
 
 
@@ -66,9 +68,7 @@ def sample(
     sync: str, ledger: Ledger, run: str, how_much: int | float
 ) -> Iterator[Sequence[tuple[str, str, str]]]:
     """Pages of (key, spelled, fields as JSON) of a sample of what is surely held."""
-    surely = (
-        (SNAPSHOT.c.sync == sync) & (SNAPSHOT.c.fingerprint.is_not(None)) & (SNAPSHOT.c.fingerprint != "")
-    )
+    surely = (SNAPSHOT.c.sync == sync) & SNAPSHOT.c.fingerprint.not_in((UNSURE, MAYBE))
     keys = sorted(
         (row["key"] for row in ledger.read(sa.select(SNAPSHOT.c.key).where(surely))),
         key=lambda key: hashlib.sha256(f"{run}{key}".encode()).digest(),

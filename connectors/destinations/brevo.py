@@ -71,6 +71,7 @@ class Brevo(Destination[Api]):
         Rate(36_000, 3600.0, r"^/v3/contacts"),
         Rate(100, 3600.0, r"^/v3/(?!contacts)"),
     )
+    place: ClassVar = ("list", "folder")
     silent: ClassVar = True
     in_order: ClassVar = False
     poll_seconds: ClassVar = (0.5, 120.0)

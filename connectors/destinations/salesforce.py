@@ -105,6 +105,7 @@ class Salesforce(Destination[Org]):
 
     modes: ClassVar[frozenset[Mode]] = frozenset(Mode)
     removals: ClassVar[frozenset[Removal]] = frozenset({Removal.CLEAR, Removal.DELETE})
+    place: ClassVar[tuple[str, ...]] = ("object",)
     poll_seconds: ClassVar[tuple[float, float]] = (1.0, 30.0)
 
     def key_problem(self, key_field: str) -> str | None:

@@ -37,7 +37,7 @@ class Vendor:
     longest: int | None = None
     """Characters of the longest segment it takes; None where it is an e-mail address that it refuses."""
 
-    def poison(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+    def poison(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """What makes it refuse this row."""
         if self.longest is not None:
             return {"segment": "x" * (self.longest + 1)}
