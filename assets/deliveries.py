@@ -131,7 +131,7 @@ def last_drawn(setup: Setup, sync: Sync, context: dg.AssetExecutionContext) -> t
 
     Another run, or a person trying something out, may have drawn one since this run did."""
     found = context.instance.fetch_materializations(keys.plan(sync), limit=20).records
-    mine = next((record for record in found if record.run_id == context.run_id), None)
+    mine = next((record for record in found if record.run_id == context.run.run_id), None)
     newest = mine or next(iter(found), None)
     event = newest.asset_materialization if newest else None
     if event is None:

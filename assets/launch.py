@@ -9,17 +9,17 @@ from octo_dagster.plan import Options
 
 
 class Scope(Enum):
-    """Which records a plan holds."""
+    """Which records a plan holds. Dagster shows and takes the names, so they are as people write them."""
 
-    CHANGES = "changes"
-    EVERYTHING = "everything"
+    changes = "changes"
+    everything = "everything"
 
 
 class PlanConfig(dg.Config):
     """How this plan differs from an ordinary one."""
 
     scope: Scope = Field(
-        default=Scope.CHANGES,
+        default=Scope.changes,
         description="changes: only what differs from what the tool holds. "
         "everything: a full resync, every record again as if the tool held nothing; never removes.",
     )
@@ -32,7 +32,7 @@ class PlanConfig(dg.Config):
 
     def options(self) -> Options:
         """The same in the engine's words."""
-        return Options(self.scope is Scope.EVERYTHING, self.limit, tuple(self.only))
+        return Options(self.scope is Scope.everything, self.limit, tuple(self.only))
 
 
 class DeliveryConfig(dg.Config):

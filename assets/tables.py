@@ -81,7 +81,7 @@ def canonical(setup: Setup, name: str) -> dg.AssetsDefinition:
     def judged(context: dg.AssetExecutionContext) -> Yields:
         intakes = list(setup.project.intakes.values())
         try:
-            done = conform(name, intakes, setup.project.warehouse, setup.clock(), context.run_id)
+            done = conform(name, intakes, setup.project.warehouse, setup.clock(), context.run.run_id)
         except SourceError as error:
             yield dg.AssetCheckResult(
                 asset_key=key, check_name="rejected_rows", passed=False, description=told.discreet(str(error))

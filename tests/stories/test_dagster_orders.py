@@ -1,0 +1,143 @@
+"""The promise: a new order reaches the tools within seconds, and touches nothing it need not touch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from connectors.sandbox.server import Sandbox
+from tests.stories.dagster_shop import DELIVERY, PLAN, Shop, address, checks, failure, metadata
+
+
+@pytest.fixture
+def shop(tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+    """Eight customers, nothing pulled yet."""
+    monkeypatch.setenv("WEBHOOK_SECRET", "sandbox-key")
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield Shop(tmp_path, sandbox, instance).open(8)
+
+
+def look(shop: Shop, cursor: str | None = None) -> dg.SensorResult:
+    """One look of the sensor, as the daemon has it."""
+    context = dg.build_sensor_context(
+        instance=shop.instance, cursor=cursor, repository_def=shop.definitions.get_repository_def()
+    )
+    found = shop.definitions.resolve_sensor_def("new_orders")(context)
+    assert isinstance(found, dg.SensorResult)
+    return found
+
+
+def test_a_new_order(shop: Shop) -> None:
+    """The night, then an order: the sensor asks for exactly what it touches, and that run changes exactly
+    that customer at the tool."""
+    assert "never pulled" in str(look(shop).skip_reason)
+    night = shop.run("nightly")
+    assert night.success, failure(night)
+    assert {key: held["segment"] for key, held in shop.held.items()} == shop.profile("rfm_segment")
+    assert all(passed for passed, _ in checks(night).values())
+    assert "nothing new" in str(look(shop).skip_reason)
+
+    before = shop.held
+    shop.buy(8, "2026-03-30")
+    seen = look(shop)
+    (request,) = seen.run_requests or ()
+    assert {key.to_user_string() for key in request.asset_selection or ()} == {
+        *("shop/orders", "shop/order_lines", "orders", "order_lines", "rfm", "customer_profile"),
+        *("letters/plan", "letters/delivery"),
+    }
+    done = shop.run("follow_orders", list(request.asset_selection or ()))
+    assert done.success, failure(done)
+    assert metadata(done, DELIVERY)["plan"].value == metadata(done, PLAN)["plan"].value
+    assert {key: held["orders"] for key, held in shop.held.items() if held != before[key]} == {address(8): 9}
+    assert "nothing new" in str(look(shop, seen.cursor).skip_reason)
+
+
+def test_a_failed_run_owes_the_order(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a run that failed at the tool, the next order's run takes the first order along; the same state
+    of the shop asks for one run only."""
+    assert shop.run("nightly").success
+    shop.buy(1, "2026-03-30")
+    first, again = look(shop), look(shop)
+    assert [r.run_key for r in first.run_requests or ()] == [r.run_key for r in again.run_requests or ()]
+    monkeypatch.setenv("WEBHOOK_SECRET", "not-the-key")
+    assert not shop.run("follow_orders").success
+    monkeypatch.setenv("WEBHOOK_SECRET", "sandbox-key")
+    assert shop.held[address(1)]["orders"] == 1
+    shop.buy(2, "2026-03-31")
+    (request,) = look(shop, first.cursor).run_requests or ()
+    assert request.run_key not in [r.run_key for r in first.run_requests or ()]
+    assert shop.run("follow_orders", list(request.asset_selection or ())).success
+    assert (shop.held[address(1)]["orders"], shop.held[address(2)]["orders"]) == (2, 3)
+
+
+def test_a_field_is_traced_to_the_shops_own_column(shop: Shop) -> None:
+    """From the tool's field one can walk back, column by column, to the order's date in the shop."""
+    done = shop.run("nightly")
+    assert done.success, failure(done)
+    found: dict[Any, Any] = {
+        e.asset_key: e.materialization.metadata["dagster/column_lineage"]
+        for e in done.get_asset_materialization_events()
+        if "dagster/column_lineage" in e.materialization.metadata
+    }
+    found = {key: said.value.deps_by_column for key, said in found.items()}
+    todo, seen = [(DELIVERY, "segment")], set()
+    while todo:
+        key, column = todo.pop()
+        seen.add((key.to_user_string(), column))
+        todo += [(dep.asset_key, dep.column_name) for dep in found.get(key, {}).get(column, [])]
+    assert seen >= {
+        ("letters/plan", "segment"),
+        ("customer_profile", "rfm_segment"),
+        ("rfm", "rfm_segment"),
+        ("orders", "ordered_at"),
+        ("shop/orders", "at"),
+    }
+    assert ("shop/orders", "id") not in seen
+    assert [dep.column_name for dep in found[PLAN]["greeting"]] == ["first_name", "orders"]
+
+
+def test_the_rfm_page_tells(shop: Shop) -> None:
+    """The score's page has its picture, its classes, its settings and the one day of the run."""
+    done = shop.run("refresh_base")
+    said = metadata(done, dg.AssetKey(["rfm"]))
+    assert said["heat_map"].value.startswith("![RFM](data:image/png;base64,")
+    assert (
+        said["as_of"].value
+        == metadata(done, dg.AssetKey(["customer_profile"]))["as_of"].value
+        == "2026-03-31"
+    )
+    assert sum(r.data["customers"] for r in said["classes/rfm_recency"].value.records) == 8
+    assert {r.data["setting"] for r in said["settings"].value.records} >= {"bins", "method"}
+    assert shop.held == {}
+
+
+def test_rejected_rows(shop: Shop) -> None:
+    """A row that breaks its contract is a warning with its reason; too many fail the table and what follows."""
+    shop.buy(1, "no date")
+    done = shop.run("refresh_base")
+    assert done.success, failure(done)
+    assert checks(done)["rejected_rows"] == (False, "WARN")
+    said = metadata(done, dg.AssetKey(["orders"]))
+    assert [r.data for r in said["reasons"].value.records] == [{"": "ordered at: not a date", "rows": 1}]
+    shop.buy(1, *["no date"] * 50)
+    done = shop.run("refresh_base")
+    assert not done.success
+    assert "51 of 87 rows rejected" in failure(done)
+    assert checks(done)["rejected_rows"] == (False, "ERROR")
+    assert dg.AssetKey(["rfm"]) not in [e.asset_key for e in done.get_asset_materialization_events()]
+
+
+def test_a_sync_with_its_own_hours(shop: Shop) -> None:
+    """A sync with a schedule is left out of the night and of new orders, and runs at its own hours."""
+    shop.say(schedule="0 6 * * 1")
+    definitions = shop.definitions
+    steps = {
+        name: {node.name for node in definitions.resolve_job_def(name).nodes_in_topological_order}
+        for name in ("nightly", "follow_orders", "deliver_letters")
+    }
+    assert [name for name, nodes in steps.items() if "letters__plan" in nodes] == ["deliver_letters"]
+    assert definitions.resolve_schedule_def("deliver_letters_schedule").cron_schedule == "0 6 * * 1"

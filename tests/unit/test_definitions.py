@@ -1,0 +1,134 @@
+"""The code location loads from the project's files alone, and says what it must to Dagster."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+
+from assets import keys
+from assets.factory import definitions
+from assets.resources import Day, Setup
+from octo_dagster.config import Project
+from octo_dagster.errors import ConfigError
+from octo_dagster.sync import Sync
+
+ROOT = Path(__file__).parents[2]
+LOAD = """
+import socket, dagster as dg
+def refuse(*_): raise OSError("the network was used")
+socket.socket.connect = refuse
+from octo_dagster.definitions import defs
+dg.Definitions.validate_loadable(defs)
+print(len(list(defs.resolve_all_asset_specs())))
+"""
+
+
+def loaded(folder: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    """Load the code location in a process with these variables and no others of ours."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    said = kept | {"OCTO_PROJECT": str(ROOT), "OCTO_HOME": str(folder / ".octo")} | env
+    command = [sys.executable, "-W", "error", "-c", LOAD]
+    return subprocess.run(command, env=said, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_loads_without_secrets_or_network(tmp_path: Path) -> None:
+    """With no variable set and no network, every definition loads, nothing warns, no table is opened."""
+    done = loaded(tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 20
+    assert not (tmp_path / ".octo").exists()
+
+
+def test_the_workspace_names_this_module() -> None:
+    """`workspace.yaml` and `pyproject.toml` both lead to `octo_dagster.definitions`."""
+    (place,) = yaml.safe_load((ROOT / "workspace.yaml").read_text())["load_from"]
+    assert place["python_module"]["module_name"] == "octo_dagster.definitions"
+    assert 'code_location_target_module = "octo_dagster.definitions"' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_a_wrong_file_is_named(tmp_path: Path) -> None:
+    """A mistake in a file stops the loading with the file and the field."""
+    (tmp_path / "assets" / "syncs").mkdir(parents=True)
+    (tmp_path / "assets" / "syncs" / "letters.yaml").write_text("destination: {type: nowhere}\n")
+    with pytest.raises(ConfigError, match=r"letters\.yaml: .*nowhere"):
+        definitions(Setup(Project(tmp_path, tmp_path / ".octo")))
+
+
+def test_an_empty_project_loads(tmp_path: Path) -> None:
+    """A folder with nothing in it is a project nobody has filled in yet."""
+    made = definitions(Setup(Project(tmp_path, tmp_path / ".octo")))
+    dg.Definitions.validate_loadable(made)
+    assert made.sensors == []
+
+
+def test_shipped_settings(tmp_path: Path) -> None:
+    """The shipped `dagster.yaml` is one Dagster accepts, with a limit of one for every pool and no telemetry."""
+    shutil.copy(ROOT / "assets" / "dagster.yaml", tmp_path)
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        assert instance.get_concurrency_config().pool_config.default_pool_limit == 1
+        assert not instance.telemetry_enabled
+
+
+def test_one_pool_an_account() -> None:
+    """Syncs to one account share a pool, whatever list they keep; another key is another account."""
+
+    def pool(**changed: object) -> str:
+        told = {"type": "brevo", "api_key": {"env": "BREVO_API_KEY"}, "list": "A"} | changed
+        project = Project(ROOT, ROOT)
+        sync = project.sync("brevo_contacts")
+        return keys.account_pool(type(sync.destination).model_validate(told))
+
+    assert pool() == pool(list="B") == "brevo/api.brevo.com/BREVO_API_KEY"
+    assert pool(api_key={"env": "OTHER"}) != pool()
+
+
+def test_two_syncs_into_one_object(tmp_path: Path) -> None:
+    """Two syncs that write to the same object at a tool meet in one asset."""
+    folder = tmp_path / "assets" / "syncs"
+    folder.mkdir(parents=True)
+    for name in ("one", "two"):
+        shutil.copy(ROOT / "assets" / "syncs" / "brevo_contacts.yaml", folder / f"{name}.yaml")
+    graph = definitions(Setup(Project(tmp_path, tmp_path))).resolve_asset_graph()
+    parents = graph.get(dg.AssetKey(["brevo", "contacts"])).parent_keys
+    assert parents == {dg.AssetKey(["one", "delivery"]), dg.AssetKey(["two", "delivery"])}
+    assert isinstance(Project(tmp_path, tmp_path).sync("one"), Sync)
+
+
+def test_switched_on(tmp_path: Path) -> None:
+    """Schedules and the sensor are off until a person, or OCTO_AUTOMATE, switches them on."""
+    project = Project(ROOT, tmp_path)
+    for on, word in ((False, "STOPPED"), (True, "RUNNING")):
+        made = definitions(Setup(project, on=on))
+        repository = made.get_repository_def()
+        statuses = {s.default_status.value for s in (*repository.sensor_defs, *repository.schedule_defs)}
+        assert statuses == {word}
+
+
+def test_one_day_for_a_run() -> None:
+    """The day is the one the run was asked for on; a repeated run keeps the day of the run it repeats."""
+    seen = []
+
+    @dg.op
+    def look(day: Day) -> None:
+        seen.append(day.day)
+
+    @dg.job(resource_defs={"day": Day()})
+    def twice() -> None:
+        look.alias("one")()
+        look.alias("two")()
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        first = twice.execute_in_process(instance=instance)
+        record = instance.get_run_record_by_id(first.run_id)
+        assert record is not None
+        assert seen == [record.create_timestamp.date()] * 2
+        told = {"resources": {"day": {"config": {"as_of": "2017-12-31"}}}}
+        twice.execute_in_process(instance=instance, run_config=told)
+    assert [day.isoformat() for day in seen[2:]] == ["2017-12-31"] * 2
