@@ -81,7 +81,10 @@ class Ledger:
         self.locks = locks
         self.clock = clock
         self.insert = sqlite.insert if self.engine.dialect.name == "sqlite" else postgresql.insert
-        TABLES.create_all(self.engine)
+        with self.engine.begin() as connection:
+            if self.engine.dialect.name == "postgresql":  # two that find no table would both make it
+                connection.execute(sa.text("select pg_advisory_xact_lock(hashtext('octo tables'))"))
+            TABLES.create_all(connection)
 
     def close(self) -> None:
         """Let go of every connection."""

@@ -83,10 +83,11 @@ CHANGELOG = sa.Table(
 
 
 def engine(url: str) -> sa.Engine:
-    """An engine whose every commit is on disk. SQLite: WAL, writers queue for a minute."""
+    """An engine whose every commit is on disk, and whose errors tell no customer's data. SQLite: WAL,
+    writers queue for a minute."""
     if not url.startswith("sqlite"):
-        return sa.create_engine(url)
-    made = sa.create_engine(url, connect_args={"timeout": 60})
+        return sa.create_engine(url, hide_parameters=True)
+    made = sa.create_engine(url, connect_args={"timeout": 60}, hide_parameters=True)
 
     @sa.event.listens_for(made, "connect")
     def settings(connection: Any, _record: Any) -> None:

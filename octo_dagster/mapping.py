@@ -36,7 +36,7 @@ class Compiled:
     """SQL expressions over one row of the table a sync reads."""
 
     spelled: str
-    """The key as it is sent; NULL or blank when the row has none."""
+    """The key as it is sent; NULL or blank when the row has none, or one no database can keep (a NUL)."""
     key: str
     """The key as it is compared: trimmed, and lower-cased where the vendor ignores case."""
     record: str
@@ -51,7 +51,8 @@ def compiled(sync: Sync, schema: pa.Schema) -> Compiled:
     """The sync's mappings as SQL. ConfigError names every column the table does not have."""
     known = {field.name: field.type for field in schema}
     check_columns(sync, known)
-    spelled = f"trim(cast({column(sync.key.from_)} as varchar), {BLANKS})"
+    raw = f"cast({column(sync.key.from_)} as varchar)"
+    spelled = f"case when contains({raw}, chr(0)) then '' else trim({raw}, {BLANKS}) end"
     parts = [part(sync, mapping, known) for mapping in sync.fields]
     pairs = ", ".join(f"{quoted(m.to)}, {value}" for m, (value, _, _) in zip(sync.fields, parts, strict=True))
     types = {m.to: kind for m, (_, _, kind) in zip(sync.fields, parts, strict=True)}
@@ -238,7 +239,7 @@ def first_reason(sync: Sync, parts: list[tuple[str, str | None, FieldType]]) -> 
 
 def shown(mapping: Mapping) -> str:
     """The start of the value that would not do, for whoever has to mend it."""
-    return f"left(cast({column(mapping.from_ or '')} as varchar), 60)"
+    return f"left(replace(cast({column(mapping.from_ or '')} as varchar), chr(0), ''), 60)"
 
 
 def article(kind: FieldType | None) -> str:

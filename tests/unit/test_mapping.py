@@ -112,6 +112,13 @@ def test_a_key_of_blanks_is_none(blank: str) -> None:
     assert [row[0] for row in rows] == ["", "a@example.com"]
 
 
+def test_a_nul_in_a_key_or_a_bad_value() -> None:
+    """A key with a NUL, which PostgreSQL cannot keep, is none; a reason never holds one."""
+    table = pa.table({"k": ["a\x00b", "c"], "v": ["1", "x\x00y"]})
+    rows = mapped(sync_of({"from": "v", "to": "f", "type": "integer"}), table)
+    assert [(row[0], row[3]) for row in rows] == [("", None), ("c", "f: not an integer: xy")]
+
+
 def test_case_of_keys_is_the_destinations() -> None:
     """Keys are compared without case where the destination ignores it, and sent as they are spelled."""
     table = pa.table({"k": ["Ada@Example.com"]})
