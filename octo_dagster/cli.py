@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Annotated, Any
 
 import sqlalchemy as sa
@@ -33,6 +34,15 @@ console = Console()
 errors = Console(stderr=True)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+class Scale(StrEnum):
+    """How large the measurements are."""
+
+    FULL = "full"
+    SMALL = "small"
+
+
 SyncName = Annotated[str, typer.Argument(help="The sync's name: its file in assets/syncs/ without .yaml.")]
 
 
@@ -198,6 +208,27 @@ def explain_one(
     else:
         for line in told.lines():
             console.print(line, markup=False, highlight=False)
+
+
+@app.command()
+def bench(
+    only: Annotated[str | None, typer.Option(help="One part: rfm, sources, plan, calls, delivery.")] = None,
+    scale: Annotated[Scale, typer.Option(help="Full size, or small to see that it works.")] = Scale.FULL,
+    write: Annotated[bool, typer.Option(help="Write the result into octo_dagster/BENCH.md too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Measure Octo beside what it is measured against. Needs a development install; about ten minutes."""
+    from octo_dagster.bench import run as measure  # noqa: PLC0415 - needs the development packages
+
+    told = measure.measured(only, small=scale is Scale.SMALL, tell=errors.print)
+    if write:
+        measure.PAGE.write_text(measure.page(told))
+    if as_json:
+        answer({name: [figure.as_dict() for figure in figures] for name, figures in told.items()})
+    else:
+        for name, figures in told.items():
+            rows = [measure.row(figure) for figure in figures]
+            show.measured(console, measure.PARTS[name].title, measure.COLUMNS, rows)
 
 
 @app.command("demo")

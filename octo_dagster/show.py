@@ -141,3 +141,11 @@ def log(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
         at = row["at"].isoformat(sep=" ", timespec="seconds")
         table.add_row(at, row["key"] or "", row["op"], row["outcome"], what)
     console.print(table)
+
+
+def measured(console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """One part of a benchmark."""
+    table = grid(title, *columns)
+    for cells in rows:
+        table.add_row(*cells, style="red" if cells[-1] == "NO" else None)
+    console.print(table)

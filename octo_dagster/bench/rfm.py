@@ -62,6 +62,7 @@ def best(taken: list[dict[str, float]]) -> dict[str, float]:
 def generate(warehouse: Warehouse, customers: int) -> None:
     """The table `orders`: ten rows a customer on average, uneven, the same at every run."""
     with duckdb.connect() as connection:
+        connection.execute("set enable_progress_bar = false")
         rows = connection.sql(f"""
             select 'o' || i as order_id,
                    case when hash(i, 1) % 100 >= 4

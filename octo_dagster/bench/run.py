@@ -1,0 +1,132 @@
+"""Every measurement in one run: parts, in order, as figures; their table, and the page `BENCH.md`."""
+
+from __future__ import annotations
+
+import os
+import platform
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import ModuleType
+
+import duckdb
+import psutil
+
+from octo_dagster.bench import calls, delivery, planning, rfm, sources
+from octo_dagster.bench.figure import Figure, compared
+from octo_dagster.errors import ConfigError
+
+Told = Mapping[str, Sequence[Figure]]
+"""Part → its figures."""
+
+PAGE = Path(__file__).parents[1] / "BENCH.md"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One thing that is measured: in a folder of its own, at full size or small."""
+
+    title: str
+    module: ModuleType
+    figures: Callable[[Path, bool], Iterator[Figure]]
+
+
+def of_rfm(folder: Path, small: bool) -> Iterator[Figure]:
+    told = rfm.figures(2_000, turns=1) if small else rfm.figures()
+    took = told["measured"]
+    title = f"RFM, {told['customers']:,} customers, {told['orders']:,} orders"
+    by_hand = compared(title, took["octo"], took["sql"], "DuckDB SQL by hand")
+    yield from (figure.within(1.4) for figure in by_hand)
+    yield from compared(title, took["octo"], took["pandas"], "pandas")
+
+
+def of_sources(folder: Path, small: bool) -> Iterator[Figure]:
+    rows = 5_000 if small else 1_000_000
+    took = sources.figures(folder, rows)
+    for what in ("first load", "increment of 100", "nothing new"):
+        ours, theirs = took[f"octo {what} seconds"], took[f"dlt {what} seconds"]
+        yield Figure(f"PostgreSQL, {rows:,} rows: {what}", ours, "s", "dlt", theirs, 1.0)
+
+
+def of_planning(folder: Path, small: bool) -> Iterator[Figure]:
+    return planning.figures(folder, 5_000, turns=1) if small else planning.figures(folder)
+
+
+def of_calls(folder: Path, small: bool) -> Iterator[Figure]:
+    return calls.figures(folder, 1_000) if small else calls.figures(folder)
+
+
+def of_delivery(folder: Path, small: bool) -> Iterator[Figure]:
+    return delivery.figures(folder, 1_000) if small else delivery.figures(folder)
+
+
+PARTS = {
+    "rfm": Part("RFM", rfm, of_rfm),
+    "sources": Part("Sources", sources, of_sources),
+    "plan": Part("Planning", planning, of_planning),
+    "calls": Part("Calls", calls, of_calls),
+    "delivery": Part("Delivery", delivery, of_delivery),
+}
+
+
+def measured(only: str | None, *, small: bool, tell: Callable[[str], None]) -> dict[str, list[Figure]]:
+    """Run the parts, or one of them; `tell` hears a line as each begins. ConfigError for an unknown name.
+
+    Works in temporary folders; the project's own settings (OCTO_…) are put out of the way first."""
+    if only is not None and only not in PARTS:
+        raise ConfigError(f"there is no part {only!r}; there are {', '.join(PARTS)}")
+    for name in [name for name in os.environ if name.startswith("OCTO_")]:
+        del os.environ[name]
+    os.environ.update(calls.CREDENTIALS)
+    told = {}
+    for name in [only] if only else PARTS:
+        tell(f"{PARTS[name].title} …")
+        with tempfile.TemporaryDirectory(prefix="octo-bench-") as folder:
+            told[name] = list(PARTS[name].figures(Path(folder), small))
+    return told
+
+
+def row(figure: Figure) -> tuple[str, ...]:
+    """A figure as it is shown: measure, value, against, ratio, target, met."""
+    return (
+        figure.measure,
+        f"{said(figure.value)} {figure.unit}",
+        f"{figure.against}: {said(figure.other)} {figure.unit}",
+        f"{figure.ratio:.2f}",
+        "" if figure.most is None else f"≤ {figure.most:.2f}",
+        {None: "", True: "yes", False: "NO"}[figure.met],
+    )
+
+
+COLUMNS = ("measure", "Octo", "against", "ratio", "target", "met")
+
+
+def said(value: float) -> str:
+    """A value with as many places as matter."""
+    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.2f}"
+
+
+def page(told: Told) -> str:
+    """`BENCH.md`: what was measured, on what, and what came out."""
+    machine = (
+        f"{psutil.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GB, {platform.system()}, "
+        f"Python {platform.python_version()}, DuckDB {duckdb.__version__}, {datetime.now(UTC):%Y-%m-%d}"
+    )
+    lines = [
+        "# What Octo costs",
+        "",
+        "Written by `octo bench --write`; do not edit.",
+        "",
+        f"On {machine}.",
+        "",
+    ]
+    for name, figures in told.items():
+        lines += [f"## {PARTS[name].title}", "", (PARTS[name].module.__doc__ or "").strip(), ""]
+        lines += [line(COLUMNS), line(["---"] * len(COLUMNS)), *(line(row(figure)) for figure in figures), ""]
+    return "\n".join(lines)
+
+
+def line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
