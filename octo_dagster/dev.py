@@ -16,7 +16,7 @@ from octo_dagster.demo import opened
 
 SANDBOX_PORT = 4100
 DAGSTER_PORT = 3000
-SETTINGS = "deploy/dagster.yaml"
+SETTINGS = "assets/dagster.yaml"
 
 
 def stay(root: Path, console: Console) -> bool:
