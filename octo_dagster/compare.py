@@ -53,7 +53,9 @@ def empty(value: Value) -> bool:
 
 
 def numeric(value: Value) -> Decimal | None:
+    """A number to reckon with; None for what is none, a customer called Nan or Infinity included."""
     try:
-        return Decimal(str(value))
+        number = Decimal(str(value))
     except InvalidOperation:
         return None
+    return number if number.is_finite() else None
