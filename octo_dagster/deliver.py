@@ -215,11 +215,12 @@ def send_one(delivery: Delivery, sent: Sent) -> Settled:
     at once; when even that fails its intent stays, for the next run."""
     ledger, sync = delivery.ledger, delivery.sync
     ledger.intend(sync.name, delivery.run, sent.intent)
+    batch = sent.batch()
     try:
-        token = delivery.courier.open(sent.batch())
+        token = delivery.courier.open(batch)
         if token is not None:
-            sent = with_token(delivery, sent, token)
-        answer = delivery.courier.send(sent.batch())
+            sent, batch = with_token(delivery, sent, token), replace(batch, token=token)
+        answer = delivery.courier.send(batch)
     except Unanswered:
         return settle_one(sync, ledger, delivery.courier, delivery.run, sent)
     except (DeliveryError, ConfigError):
@@ -229,7 +230,7 @@ def send_one(delivery: Delivery, sent: Sent) -> Settled:
         sent = with_token(delivery, sent, answer.token)
     if answer.token is not None or any(r.outcome is Outcome.UNKNOWN for r in answer.receipts):
         return settle_one(sync, ledger, delivery.courier, delivery.run, sent)
-    receipts = delivery.courier.confirm(sent.batch(), answer.receipts)
+    receipts = delivery.courier.confirm(batch, answer.receipts)
     return close(sync, ledger, delivery.run, sent, receipts, sure=True)
 
 

@@ -259,17 +259,6 @@ def literal(value: str | int | float | bool | None) -> str:
     return quoted(value or "")
 
 
-def decoded(record: str) -> dict[str, Value]:
-    """A record's JSON text as typed values: fractions are Decimal, never float."""
-    made: dict[str, Value] = json.loads(record, parse_float=Decimal)
-    return made
-
-
-def encoded(fields: Fields) -> str:
-    """Typed values as compact JSON text; the inverse of `decoded`."""
-    return json.dumps(fields, ensure_ascii=False, separators=(",", ":"), default=number)
-
-
 def number(value: object) -> int | float | str:
     """A Decimal as JSON; as text when a float would not hold it (`compare` reads either)."""
     if not isinstance(value, Decimal):
@@ -277,3 +266,18 @@ def number(value: object) -> int | float | str:
     if value == value.to_integral_value():
         return int(value)
     return float(value) if Decimal(repr(float(value))) == value else str(value)
+
+
+READER = json.JSONDecoder(parse_float=Decimal)
+WRITER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=number)
+
+
+def decoded(record: str) -> dict[str, Value]:
+    """A record's JSON text as typed values: fractions are Decimal, never float."""
+    made: dict[str, Value] = READER.decode(record)
+    return made
+
+
+def encoded(fields: Fields) -> str:
+    """Typed values as compact JSON text; the inverse of `decoded`."""
+    return WRITER.encode(fields)
