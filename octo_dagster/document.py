@@ -34,12 +34,14 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def mistakes(error: ValidationError) -> list[str]:
-    """One line for each, `field.sub: what`. Never the value, which may be a secret."""
+    """One line for each, `field.sub: what`. Never the value, which may be a secret.
+
+    What is wrong between several fields has no place of its own: its message names them."""
     return [
-        f"{place(fault['loc'])}: {fault['msg'].removeprefix('Value error, ')}"
+        f"{place(fault['loc'])}{fault['msg'].removeprefix('Value error, ')}"
         for fault in error.errors(include_url=False, include_input=False)
     ]
 
 
 def place(parts: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in parts) or "file"
+    return f"{'.'.join(str(part) for part in parts)}: " if parts else ""

@@ -163,6 +163,7 @@ def check_some(delivery: Delivery) -> Verified | None:
 def summed(
     delivery: Delivery, fields: FieldReport, checked: Verified | None, error: DeliveryError | None
 ) -> Report:
+    """What was done, in figures that add up, and the exit code that follows from them."""
     tally, plan = delivery.tally, delivery.plan
     done = tally.accepted + tally.rejected + tally.waiting + tally.unsent + tally.skipped
     calls = delivery.courier.calls

@@ -46,6 +46,7 @@ def make_field(org: Org, asked: Mapping[str, Any]) -> None:
 
 
 def described_by(field: str, metadata: Mapping[str, Any]) -> SField:
+    """The field that this Tooling metadata asks for; CallError as the vendor refuses it."""
     kind, needed = KINDS.get(metadata.get("type", ""), ("", ()))
     if not kind or not metadata.get("label"):
         raise refused("FIELD_INTEGRITY_EXCEPTION", "Required fields are missing: [type, label]", "Metadata")

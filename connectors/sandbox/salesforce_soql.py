@@ -73,6 +73,7 @@ def parse(text: str) -> Query:
 
 
 def conditions(where: str | None) -> tuple[Condition, ...]:
+    """The comparisons of a WHERE clause, all of which must hold."""
     found: list[Condition] = []
     at = 0
     while where and at < len(where):

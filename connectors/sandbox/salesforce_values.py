@@ -132,6 +132,7 @@ def check(fields: Mapping[str, SField], values: Mapping[str, Any], *, creating: 
 
 
 def check_value(field: SField, value: Any) -> None:
+    """Refuse a value that is too long, too large or not among the field's choices."""
     if value is None:
         return
     if isinstance(value, str) and field.length and len(value) > field.length:
