@@ -35,11 +35,11 @@ def audience_specs(setup: Setup) -> list[dg.AssetSpec]:
 
 def score_asset(setup: Setup, score: Score) -> dg.AssetsDefinition:
     """Works the score out for the day of the run."""
-    key = dg.AssetKey([score.name])
+    key = keys.table(score.name)
 
     @dg.asset(
         key=key,
-        deps=[keys.table(setup.project, name) for name in score.reads],
+        deps=[keys.table(name) for name in score.reads],
         group_name=keys.SCORES,
         kinds={"python", "sql"},
         description=score.description,
@@ -101,7 +101,7 @@ def one_row_each(setup: Setup, table: str) -> dg.AssetCheckResult:
     found = select(setup, f"select {counts}")[0]
     return dg.AssetCheckResult(
         check_name="one_row_per_customer",
-        asset_key=dg.AssetKey([table]),
+        asset_key=keys.table(table),
         passed=found["rows"] == found["customers"],
         metadata={"rows": found["rows"], "customers": found["customers"]},
     )
@@ -113,7 +113,7 @@ def profile_asset(setup: Setup) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=keys.PROFILE,
-        deps=[dg.AssetKey([name]) for name in reads],
+        deps=[keys.table(name) for name in reads],
         group_name=keys.CUSTOMERS,
         kinds={"duckdb", "deltalake"},
         description="Everything known of each customer in one row, for audiences, syncs and pages.",
@@ -132,7 +132,7 @@ def profile_asset(setup: Setup) -> dg.AssetsDefinition:
         except OctoError as error:
             raise told.stopped(error) from None
         yield dg.MaterializeResult(
-            metadata={**of_profile(setup, made), "dagster/column_lineage": lineage.of_profile(project, made)},
+            metadata={**of_profile(setup, made), "dagster/column_lineage": lineage.of_profile(made)},
             check_results=[whole(setup, made)],
         )
 

@@ -1,4 +1,4 @@
-"""`<sync>/delivery`: a plan carried out, guarded however it is started; green only if all is well."""
+"""`<sync>_delivery`: a plan carried out, guarded however it is started; green only if all is well."""
 
 from collections.abc import Iterator, Mapping
 
@@ -25,7 +25,7 @@ def delivery_asset(setup: Setup, sync: Sync) -> dg.AssetsDefinition:
     key = keys.delivery(sync)
 
     @dg.multi_asset(
-        name="__".join(key.path),
+        name=key.path[0],
         specs=[delivery_spec(setup, sync)],
         check_specs=check_specs(sync),
         can_subset=True,  # so that a dry run may leave the asset as it was
@@ -89,7 +89,7 @@ def vendor_spec(key: dg.AssetKey, syncs: list[Sync]) -> dg.AssetSpec:
         deps=[keys.delivery(sync) for sync in syncs],
         group_name=keys.TOOLS,
         kinds={syncs[0].destination.type},
-        description=f"Records at {key.path[0]}, where people work with them. "
+        description=f"Records at {syncs[0].destination.type}, where people work with them. "
         f"Octo keeps {', '.join(columns)}; every other field is other people's.",
         metadata={"dagster/column_lineage": dg.TableColumnLineage(columns)},
     )

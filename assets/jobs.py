@@ -69,8 +69,8 @@ def fed(project: Project) -> set[str]:
 def base(project: Project) -> list[dg.AssetKey]:
     """Every table, every score, the profile."""
     raws = [keys.raw(intake, table) for intake in project.intakes.values() for table in intake.tables]
-    tables = [dg.AssetKey([name]) for name in sorted(fed(project))]
-    return raws + tables + [dg.AssetKey([name]) for name in project.scores] + [keys.PROFILE]
+    tables = [keys.table(name) for name in sorted(fed(project))]
+    return raws + tables + [keys.table(name) for name in project.scores] + [keys.PROFILE]
 
 
 def unscheduled(project: Project) -> list[Sync]:
@@ -97,6 +97,6 @@ def touched(project: Project) -> list[dg.AssetKey]:
     raws = [keys.raw(intake, t) for intake in project.intakes.values() for t in intake.tables if t in ORDERS]
     return [
         *raws,
-        *(dg.AssetKey([name]) for name in sorted(written)),
+        *(keys.table(name) for name in sorted(written)),
         *(key for sync in syncs for key in pair(sync)),
     ]

@@ -28,18 +28,14 @@ SOURCES, BASE, SCORES, CUSTOMERS, SYNCS, TOOLS = (
 PROFILE = dg.AssetKey(["customer_profile"])
 
 
-def raw(intake: Intake, table: str) -> dg.AssetKey:
-    """The rows of one table of a source, as they came: `shop/orders`."""
-    return dg.AssetKey([intake.name, table])
-
-
-def table(project: Project, name: str) -> dg.AssetKey:
-    """The asset that writes this table of the warehouse."""
-    for intake in project.intakes.values():
-        for fed in intake.tables:
-            if name == intake.raw(fed):
-                return raw(intake, fed)
+def table(name: str) -> dg.AssetKey:
+    """The asset that writes this table of the warehouse is called as the table is."""
     return dg.AssetKey([name])
+
+
+def raw(intake: Intake, name: str) -> dg.AssetKey:
+    """The rows of one table of a source, as they came: `raw_shop_orders`."""
+    return table(intake.raw(name))
 
 
 def audience(name: str) -> dg.AssetKey:
@@ -47,19 +43,19 @@ def audience(name: str) -> dg.AssetKey:
 
 
 def plan(sync: Sync) -> dg.AssetKey:
-    """What a delivery would change: `brevo_contacts/plan`."""
-    return dg.AssetKey([sync.name, "plan"])
+    """What a delivery would change. One name, for the graph shows only the last part of a key."""
+    return dg.AssetKey([f"{sync.name}_plan"])
 
 
 def delivery(sync: Sync) -> dg.AssetKey:
-    """The changes sent: `brevo_contacts/delivery`."""
-    return dg.AssetKey([sync.name, "delivery"])
+    """The changes sent: `brevo_contacts_delivery`."""
+    return dg.AssetKey([f"{sync.name}_delivery"])
 
 
 def vendor(sync: Sync) -> dg.AssetKey:
-    """What people see at the vendor: `brevo/contacts`, `salesforce/contact`."""
+    """What people see at the tool: `contacts_in_brevo`, `contact_in_salesforce`."""
     named = getattr(sync.destination, "object", None)
-    return dg.AssetKey([sync.destination.type, str(named or "contacts").lower()])
+    return dg.AssetKey([f"{str(named or 'contacts').lower()}_in_{sync.destination.type}"])
 
 
 def needs(project: Project, name: str) -> list[dg.AssetKey]:
@@ -67,7 +63,7 @@ def needs(project: Project, name: str) -> list[dg.AssetKey]:
     feeding = [raw(intake, name) for intake in project.intakes.values() if name in intake.tables]
     fed = {fed for intake in project.intakes.values() for fed in intake.tables}
     referred = {f.references for f in CONTRACTS[name].fields if f.references in fed}
-    return feeding + [dg.AssetKey([str(other)]) for other in sorted(str(r) for r in referred)]
+    return feeding + [table(name) for name in sorted(str(other) for other in referred)]
 
 
 def table_pool(name: str) -> str:

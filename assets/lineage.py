@@ -48,19 +48,19 @@ def of_score(score: Score, settings: Mapping[str, object]) -> dg.TableColumnLine
     )
 
 
-def of_profile(project: Project, report: ProfileReport) -> dg.TableColumnLineage:
+def of_profile(report: ProfileReport) -> dg.TableColumnLineage:
     """Profile column → the tables' columns, as the profile itself tells."""
     return dg.TableColumnLineage(
         {
-            name: [dg.TableColumnDep(keys.table(project, table), column) for table, column in found]
+            name: [dg.TableColumnDep(keys.table(table), column) for table, column in found]
             for name, found in report.lineage.items()
         }
     )
 
 
-def of_sync(project: Project, sync: Sync) -> dg.TableColumnLineage:
+def of_sync(sync: Sync) -> dg.TableColumnLineage:
     """Field at the tool → the columns it is filled from."""
-    reads = keys.table(project, sync.reads)
+    reads = keys.table(sync.reads)
     told = {sync.key.to: [dg.TableColumnDep(reads, sync.key.from_)]}
     for mapping in sync.fields:
         told[mapping.to] = [dg.TableColumnDep(reads, column) for column in columns(mapping)]
@@ -80,7 +80,7 @@ def columns(mapping: Mapped) -> list[str]:
 
 
 def deps(found: Iterable[Origin]) -> list[dg.TableColumnDep]:
-    return [dg.TableColumnDep(dg.AssetKey([table]), column) for table, column in sorted(set(found))]
+    return [dg.TableColumnDep(keys.table(table), column) for table, column in sorted(set(found))]
 
 
 def origins(element: sa.ClauseElement, seen: set[int]) -> Iterator[Origin]:

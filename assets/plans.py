@@ -1,4 +1,4 @@
-"""`<sync>/plan`: what must change for a tool to hold what a sync promises. Nothing is sent here."""
+"""`<sync>_plan`: what must change for a tool to hold what a sync promises. Nothing is sent here."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ def plan_asset(setup: Setup, sync: Sync) -> dg.AssetsDefinition:
         description=f"What would change at {sync.destination.type}. {sync.description}",
         metadata={
             "dagster/column_schema": lineage.sync_schema(sync),
-            "dagster/column_lineage": lineage.of_sync(setup.project, sync),
+            "dagster/column_lineage": lineage.of_sync(sync),
         },
         pool=keys.account_pool(sync.destination),
         check_specs=[
@@ -56,7 +56,7 @@ def plan_asset(setup: Setup, sync: Sync) -> dg.AssetsDefinition:
 
 def reads(setup: Setup, sync: Sync) -> list[dg.AssetKey]:
     """The table a sync reads, and its audience."""
-    table = keys.table(setup.project, sync.reads)
+    table = keys.table(sync.reads)
     return [table, keys.audience(sync.audience)] if sync.audience else [table]
 
 
@@ -73,7 +73,7 @@ def of_plan(setup: Setup, sync: Sync, drawn: Plan) -> told.Told:
         **told.plan(drawn, lines, guard.trips(drawn, sync.guards), invalid(setup, drawn)),
         "dagster/row_count": drawn.changes,
         "dagster/column_schema": lineage.sync_schema(sync, drawn),
-        "dagster/column_lineage": lineage.of_sync(setup.project, sync),
+        "dagster/column_lineage": lineage.of_sync(sync),
     }
 
 

@@ -1,4 +1,4 @@
-"""The shop's rows as they came (`shop/orders`), and as ours (`orders`): one asset a table."""
+"""The shop's rows as they came (`raw_shop_orders`), and as ours (`orders`): one asset a table."""
 
 import dagster as dg
 
@@ -59,7 +59,7 @@ def raw(setup: Setup, intake: Intake, table: str) -> dg.AssetsDefinition:
 
 def canonical(setup: Setup, name: str) -> dg.AssetsDefinition:
     """Judges every raw row anew by the table's contract; what is refused is kept with its reason."""
-    contract, key = CONTRACTS[name], dg.AssetKey([name])
+    contract, key = CONTRACTS[name], keys.table(name)
 
     @dg.asset(
         key=key,

@@ -140,12 +140,12 @@ def moved(line: Line) -> list[str]:
 
 def advice(drawn: Plan, trips: Sequence[str]) -> str:
     """How to deliver this very plan, by Dagster and by the command line."""
-    said = {"ops": {f"{drawn.sync}__delivery": {"config": {"plan": drawn.id}}}}
+    said = {"ops": {f"{drawn.sync}_delivery": {"config": {"plan": drawn.id}}}}
     if trips:
-        said["ops"][f"{drawn.sync}__delivery"]["config"]["allow"] = drawn.id
+        said["ops"][f"{drawn.sync}_delivery"]["config"]["allow"] = drawn.id
     word = f" --allow {drawn.id}" if trips else ""
     return (
-        f"Materialise `{drawn.sync}/delivery` alone with this config:\n\n"
+        f"Materialise `{drawn.sync}_delivery` alone with this config:\n\n"
         f"```\n{json.dumps(said, indent=2)}\n```\n\n"
         f"or `octo deliver {drawn.sync} --plan {drawn.id}{word}`"
     )

@@ -155,7 +155,7 @@ class Shop:
     def run(
         self, job: str, only: Sequence[dg.AssetKey] | None = None, **config: dict[str, Any]
     ) -> dg.ExecuteInProcessResult:
-        """Run a job, or part of it; `letters__plan={...}` is the run config of an asset."""
+        """Run a job, or part of it; `letters_plan={...}` is the run config of an asset."""
         return run(self.setup, self.instance, job, only, **config)
 
     @property
@@ -171,8 +171,8 @@ class Shop:
         return dict(rows)
 
 
-PLAN = dg.AssetKey(["letters", "plan"])
-DELIVERY = dg.AssetKey(["letters", "delivery"])
+PLAN = dg.AssetKey(["letters_plan"])
+DELIVERY = dg.AssetKey(["letters_delivery"])
 
 
 def run(

@@ -15,7 +15,7 @@ from octo_dagster.errors import Busy, ConfigError, Fatal, GuardTripped, PlanStal
 from tests.stories.dagster_shop import checks, failure, metadata, run
 from tests.world import World, row
 
-PLAN, DELIVERY = dg.AssetKey(["customers", "plan"]), dg.AssetKey(["customers", "delivery"])
+PLAN, DELIVERY = dg.AssetKey(["customers_plan"]), dg.AssetKey(["customers_delivery"])
 LONG = "x" * 1_001
 """A value the twin refuses, for its row only."""
 
@@ -34,7 +34,7 @@ class Desk:
 
     def run(self, *only: dg.AssetKey, **config: dict[str, Any]) -> dg.ExecuteInProcessResult:
         """The sync's job, or these assets of it."""
-        said = {f"customers__{name}": values for name, values in config.items()}
+        said = {f"customers_{name}": values for name, values in config.items()}
         setup = Setup(self.world.project, self.world.around)
         return run(setup, self.instance, "deliver_customers", list(only) or None, **said)
 

@@ -46,8 +46,8 @@ def test_a_new_order(shop: Shop) -> None:
     seen = look(shop)
     (request,) = seen.run_requests or ()
     assert {key.to_user_string() for key in request.asset_selection or ()} == {
-        *("shop/orders", "shop/order_lines", "orders", "order_lines", "rfm", "customer_profile"),
-        *("letters/plan", "letters/delivery"),
+        *("raw_shop_orders", "raw_shop_order_lines", "orders", "order_lines", "rfm", "customer_profile"),
+        *("letters_plan", "letters_delivery"),
     }
     done = shop.run("follow_orders", list(request.asset_selection or ()))
     assert done.success, failure(done)
@@ -90,13 +90,13 @@ def test_a_field_is_traced_to_the_shops_own_column(shop: Shop) -> None:
         seen.add((key.to_user_string(), column))
         todo += [(dep.asset_key, dep.column_name) for dep in found.get(key, {}).get(column, [])]
     assert seen >= {
-        ("letters/plan", "segment"),
+        ("letters_plan", "segment"),
         ("customer_profile", "rfm_segment"),
         ("rfm", "rfm_segment"),
         ("orders", "ordered_at"),
-        ("shop/orders", "at"),
+        ("raw_shop_orders", "at"),
     }
-    assert ("shop/orders", "id") not in seen
+    assert ("raw_shop_orders", "id") not in seen
     assert [dep.column_name for dep in found[PLAN]["greeting"]] == ["first_name", "orders"]
 
 
@@ -139,5 +139,5 @@ def test_a_sync_with_its_own_hours(shop: Shop) -> None:
         name: {node.name for node in definitions.resolve_job_def(name).nodes_in_topological_order}
         for name in ("nightly", "follow_orders", "deliver_letters")
     }
-    assert [name for name, nodes in steps.items() if "letters__plan" in nodes] == ["deliver_letters"]
+    assert [name for name, nodes in steps.items() if "letters_plan" in nodes] == ["deliver_letters"]
     assert definitions.resolve_schedule_def("deliver_letters_schedule").cron_schedule == "0 6 * * 1"

@@ -96,8 +96,8 @@ def test_two_syncs_into_one_object(tmp_path: Path) -> None:
     for name in ("one", "two"):
         shutil.copy(ROOT / "assets" / "syncs" / "brevo_contacts.yaml", folder / f"{name}.yaml")
     graph = definitions(Setup(Project(tmp_path, tmp_path))).resolve_asset_graph()
-    parents = graph.get(dg.AssetKey(["brevo", "contacts"])).parent_keys
-    assert parents == {dg.AssetKey(["one", "delivery"]), dg.AssetKey(["two", "delivery"])}
+    parents = graph.get(dg.AssetKey(["contacts_in_brevo"])).parent_keys
+    assert parents == {dg.AssetKey(["one_delivery"]), dg.AssetKey(["two_delivery"])}
     assert isinstance(Project(tmp_path, tmp_path).sync("one"), Sync)
 
 
@@ -107,8 +107,8 @@ def test_switched_on(tmp_path: Path) -> None:
     for on, word in ((False, "STOPPED"), (True, "RUNNING")):
         made = definitions(Setup(project, on=on))
         repository = made.get_repository_def()
-        statuses = {s.default_status.value for s in (*repository.sensor_defs, *repository.schedule_defs)}
-        assert statuses == {word}
+        assert {sensor.default_status.value for sensor in repository.sensor_defs} == {word}
+        assert {schedule.default_status.value for schedule in repository.schedule_defs} == {word}
 
 
 def test_one_day_for_a_run() -> None:
