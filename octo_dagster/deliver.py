@@ -61,7 +61,7 @@ def deliver(delivery: Delivery) -> None:
     log_invalid(delivery)
     lines = delivery.folder.lines(delivery.sync, delivery.plan.id)
     for kind, group in groupby(lines, lambda line: line.kind):
-        for op, part in by_op(delivery.sync, kind, group):
+        for op, part in by_op(delivery, kind, group):
             limits = delivery.courier.destination.limits(op, how_many(delivery.plan, kind))
             for chunk in chunks(allowed(delivery, kind, part), limits, delivery, op):
                 send_all(delivery, op, chunk)
@@ -82,19 +82,23 @@ def how_many(plan: Plan, kind: str) -> int:
     return int(getattr(plan.counts, kind))
 
 
-def by_op(sync: Sync, kind: str, lines: Iterable[Line]) -> Iterator[tuple[Op, Iterator[Line]]]:
-    """Changes and additions are upserts; a removal is what the sync says it is."""
-    if kind != REMOVED:
-        yield Op.UPSERT, iter(lines)
+def by_op(delivery: Delivery, kind: str, lines: Iterable[Line]) -> Iterator[tuple[Op, Iterator[Line]]]:
+    """Changes and additions are upserts; a removal is what the sync says it is.
+
+    Where some records are deleted and others cleared the removals, which stand first in the plan, are
+    read once for each, so that they go in full batches however they are mixed."""
+    sync, plan = delivery.sync, delivery.plan
+    if kind != REMOVED or sync.removal is not Removal.DELETE:
+        yield Op.UPSERT if kind != REMOVED else Op(sync.removal.value), iter(lines)
         return
-    yield from groupby(lines, lambda line: removal(sync, line))
+    for op in (Op.DELETE, Op.CLEAR):
+        removals = delivery.folder.lines(sync, plan.id, [(0, plan.counts.removed)])
+        yield op, (line for line in removals if removal(line) is op)
 
 
-def removal(sync: Sync, line: Line) -> Op:
+def removal(line: Line) -> Op:
     """Only a record that Octo created is ever deleted; of any other, our fields are emptied."""
-    if sync.removal is Removal.DELETE and not line.created:
-        return Op.CLEAR
-    return Op(sync.removal.value)
+    return Op.DELETE if line.created else Op.CLEAR
 
 
 def allowed(delivery: Delivery, kind: str, lines: Iterator[Line]) -> Iterator[Line]:

@@ -111,6 +111,22 @@ def test_create_only_never_touches_but_never_forgets(org: World) -> None:
     assert customers(org)["customer2@example.com"] == 5
 
 
+def test_mixed_removals_go_in_full_batches(org: World) -> None:
+    """Records to delete and records to clear, however they are mixed, cost one call of each sort."""
+    org.say(mode="mirror", on_remove="delete")
+    for n in range(0, 20, 2):
+        key = f"customer{n}@example.com"
+        org.sandbox.twin("salesforce").orgs[0].add("Customer__c", {"Octo_Id__c": key})
+    org.have([row(n) for n in range(21)]).deliver()
+    before = len(org.sandbox.calls("salesforce"))
+    report = org.have([row(20)]).deliver()
+    calls = org.sandbox.calls("salesforce")[before:]
+    writes = [call.method for call in calls if "composite/sobjects" in call.path]
+    assert (report.tally.accepted, writes.count("DELETE"), writes.count("PATCH")) == (20, 1, 1)
+    assert set(customers(org)) == {f"customer{n}@example.com" for n in range(0, 21, 2)}
+    assert {n for n in customers(org).values() if n is not None} == {20}
+
+
 def test_a_file_that_cannot_be_delivered_ends_its_run(shop: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A secret that is missing stops the run before any call, and the run's line says so."""
     from octo_dagster.errors import ConfigError  # noqa: PLC0415
