@@ -59,7 +59,10 @@ def score_asset(setup: Setup, score: Score) -> dg.AssetsDefinition:
             chosen = project.score_settings(score)
             done = scoring.run(score, project.warehouse, day.day, chosen)
             yield dg.MaterializeResult(
-                metadata={**of_score(setup, done), "dagster/column_lineage": lineage.of_score(score, chosen)},
+                metadata={
+                    **of_score(setup, score, done),
+                    "dagster/column_lineage": lineage.of_score(score, chosen),
+                },
                 check_results=[one_row_each(setup, score.name)],
             )
         except OctoError as error:
@@ -68,15 +71,15 @@ def score_asset(setup: Setup, score: Score) -> dg.AssetsDefinition:
     return scored
 
 
-def of_score(setup: Setup, done: scoring.Report) -> told.Told:
+def of_score(setup: Setup, score: Score, done: scoring.Report) -> told.Told:
     """A score's classes and settings; for RFM, its picture."""
-    shown = {"heat_map": heat_map(setup, done)} if done.score == "rfm" else {}
+    shown = {"heat_map": heat_map(setup, done)} if score.name == "rfm" else {}
     return told.present(
         {
             **shown,
             "as_of": done.as_of.isoformat(),
             "dagster/row_count": done.rows,
-            **told.classes(done.classes),
+            **told.classes(score, done.classes),
             "settings": told.settings(done.settings),
             "warehouse_version": done.version,
         }

@@ -17,6 +17,9 @@ from octo_dagster.pull import state
 EVERY = 5
 """Seconds between two looks; one look is one `max(cursor)` a table."""
 
+SOURCE = "octo/source"
+"""The tag of a run that says whose orders it follows."""
+
 Reached = dict[str, Any]
 """Source → table → how far the source reaches."""
 
@@ -43,25 +46,37 @@ def new_orders(setup: Setup) -> dg.SensorDefinition:
         description="A new or changed order: pull it, score it, deliver what changed.",
     )
     def sense(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        seen: Reached = json.loads(context.cursor or "{}")
-        now, notes = dict(seen), []
-        requests = []
+        now: Reached = json.loads(context.cursor or "{}")
+        requests, notes, troubles = [], [], []
         for intake in filter(watched, setup.project.intakes.values()):
             try:
-                reached = look(setup, intake, seen.get(intake.name))
+                reached = look(setup, intake, now.get(intake.name))
             except SourceError as error:  # the other sources' orders shall not wait for this one
-                notes.append(f"{intake.name}: {error}")
+                troubles.append(f"{intake.name}: {error}")
                 continue
             if isinstance(reached, str):
                 notes.append(reached)
                 continue
             now[intake.name] = reached
-            requests.append(request(setup, intake, reached))
-        if not requests:
-            return dg.SensorResult(skip_reason="; ".join(notes))
-        return dg.SensorResult(run_requests=requests, cursor=json.dumps(now))
+            if waiting(context.instance, intake):
+                notes.append(f"{intake.name}: a run that is about to begin will take it along")
+            else:
+                requests.append(request(setup, intake, reached))
+        if troubles and not requests:
+            raise SourceError("; ".join(troubles))
+        reason = None if requests else "; ".join(notes)
+        return dg.SensorResult(run_requests=requests, skip_reason=reason, cursor=json.dumps(now))
 
     return sense
+
+
+def waiting(instance: dg.DagsterInstance, intake: Intake) -> bool:
+    """Whether a run for this source's orders was asked for and has not begun. Looked up after the source, so
+    whatever was seen there is there for that run as well."""
+    begun = dg.DagsterRunStatus
+    statuses = [begun.NOT_STARTED, begun.QUEUED, begun.STARTING]
+    mine = dg.RunsFilter(job_name=FOLLOW, statuses=statuses, tags={SOURCE: intake.name})
+    return instance.get_runs_count(mine) > 0
 
 
 def look(setup: Setup, intake: Intake, seen: Any) -> Reached | str:
@@ -93,5 +108,5 @@ def request(setup: Setup, intake: Intake, reached: Reached) -> dg.RunRequest:
     return dg.RunRequest(
         run_key=f"{intake.name}-{hashlib.sha256(said.encode()).hexdigest()[:16]}",
         asset_selection=[key for key in touched(setup.project) if key not in others],
-        tags={"octo/source": intake.name, "octo/reached": said[:200]},
+        tags={SOURCE: intake.name},
     )

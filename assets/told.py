@@ -15,6 +15,7 @@ from octo_dagster.errors import Busy, OctoError, Retryable, Unanswered
 from octo_dagster.explain import masked
 from octo_dagster.plan import Line, Plan
 from octo_dagster.run import Report
+from octo_dagster.score import Score
 from octo_dagster.scoring import ClassFigures
 
 Told = dict[str, Any]
@@ -84,21 +85,21 @@ def conformed(done: Conformed) -> Told:
     )
 
 
-def classes(found: Sequence[ClassFigures]) -> Told:
-    """Every classed column as a table: how many customers in each class, where it begins and ends."""
+def classes(score: Score, found: Sequence[ClassFigures]) -> Told:
+    """Every classed column as a table: how many customers in each class, and where it begins and ends."""
     told: Told = {}
-    for column in dict.fromkeys(figure.column for figure in found):
-        mine = [figure for figure in found if figure.column == column]
-        told[f"classes/{column}"] = table(
+    for column in (column for column in score.columns if column.of):
+        told[f"classes/{column.name}"] = table(
             {
                 "class": str(f.value),
                 "customers": f.customers,
-                "from": plain(f.low),
+                f"{column.of} from": plain(f.low),
                 "to": plain(f.high),
                 "sum": plain(f.total),
-                "share": None if f.share is None else f"{f.share:.1%}",
+                "share of sum": None if f.share is None else f"{f.share:.1%}",
             }
-            for f in mine
+            for f in found
+            if f.column == column.name
         )
     return present(told)
 

@@ -10,7 +10,10 @@ import dagster as dg
 import pytest
 
 from connectors.sandbox.server import Sandbox
+from octo_dagster.errors import SourceError
 from tests.stories.dagster_shop import DELIVERY, PLAN, Shop, address, checks, failure, metadata
+
+ASKED_FOR = dg.DagsterRunStatus.NOT_STARTED
 
 
 @pytest.fixture
@@ -72,6 +75,30 @@ def test_a_failed_run_owes_the_order(shop: Shop, monkeypatch: pytest.MonkeyPatch
     assert request.run_key not in [r.run_key for r in first.run_requests or ()]
     assert shop.run("follow_orders", list(request.asset_selection or ())).success
     assert (shop.held[address(1)]["orders"], shop.held[address(2)]["orders"]) == (2, 3)
+
+
+def test_orders_in_a_row_share_a_run(shop: Shop) -> None:
+    """While a run for this shop is still to begin, the sensor asks for no other: that one takes all along."""
+    assert shop.run("refresh_base").success
+    shop.buy(1, "2026-03-30")
+    seen = look(shop)
+    (request,) = seen.run_requests or ()
+    shop.instance.create_run_for_job(
+        shop.definitions.resolve_job_def("follow_orders"), tags=dict(request.tags), status=ASKED_FOR
+    )
+    shop.buy(2, "2026-03-31")
+    again = look(shop, seen.cursor)
+    assert not again.run_requests
+    assert "take it along" in str(again.skip_reason)
+    assert again.cursor != seen.cursor
+
+
+def test_a_shop_that_cannot_be_reached(shop: Shop) -> None:
+    """A source that is down makes the look red; it is not mistaken for a shop without orders."""
+    assert shop.run("refresh_base").success
+    shop.sql("alter table buys rename to gone")
+    with pytest.raises(SourceError, match="no such table"):
+        look(shop)
 
 
 def test_a_field_is_traced_to_the_shops_own_column(shop: Shop) -> None:
