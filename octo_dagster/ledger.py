@@ -12,6 +12,7 @@ unsure the next plan sends again.
 from __future__ import annotations
 
 import json
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -78,6 +79,7 @@ class Ledger:
 
     def __init__(self, url: str, locks: Path, clock: Callable[[], datetime] = now) -> None:
         self.engine = engine(url)
+        weakref.finalize(self, self.engine.dispose)  # a server must not keep what nobody uses any more
         self.locks = locks
         self.clock = clock
         self.insert = sqlite.insert if self.engine.dialect.name == "sqlite" else postgresql.insert
