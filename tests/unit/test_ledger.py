@@ -39,14 +39,16 @@ class Place:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    """An empty database of either kind."""
+    """An empty database of either kind; a schema of its own is one to PostgreSQL."""
     if request.param == "sqlite":
         return Place(f"sqlite:///{tmp_path / 'ledger.sqlite'}", tmp_path / "locks")
     engine: sa.Engine = request.getfixturevalue("postgres")
     name = f"ledger_{uuid.uuid4().hex}"
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(sa.text(f"create database {name}"))
-    url = engine.url.set(database=name).render_as_string(hide_password=False)
+    with engine.begin() as connection:
+        connection.execute(sa.text(f"create schema {name}"))
+    url = engine.url.update_query_dict({"options": f"-csearch_path={name}"}).render_as_string(
+        hide_password=False
+    )
     return Place(url, tmp_path / "locks")
 
 
