@@ -34,6 +34,8 @@ def stored(value: Value, found: Value) -> bool:
 
 def same(one: Value, other: Value, tolerance: float = 0) -> bool:
     """Whether two values are equal, numbers within `tolerance`."""
+    if type(one) is type(other) and one == other:
+        return True  # what most values are, found at once
     if empty(one) or empty(other):
         return empty(one) and empty(other)
     if isinstance(one, bool) or isinstance(other, bool):

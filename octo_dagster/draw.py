@@ -145,15 +145,16 @@ class Drawing:
         )
 
     def tables(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """`mapped`: every row as a record; `held`: what the ledger knows; `barred`: keys to leave alone;
-        `fresh`: keys to add."""
+        """`mapped`: every row as a record; `keyed`: its key and whether it will do, worked out once;
+        `held`: what the ledger knows; `barred`: keys to leave alone; `fresh`: keys to add."""
         connection.execute(f"create view mapped as {self.mapped('')}")
+        connection.execute(f"create table keyed as select key, reason, {self.chosen()} as chosen from mapped")
         connection.register("ledger_pages", self.held_reader())
         connection.execute("create table held as select * from ledger_pages")
         connection.unregister("ledger_pages")
         self.mark_waiting(connection)
         connection.execute(
-            """create table twice as select key, count(*) as times from mapped
+            """create table twice as select key, count(*) as times from keyed
                where key <> '' group by key having count(*) > 1"""
         )
         self.mark_invalid(connection)
@@ -200,7 +201,7 @@ class Drawing:
                     when coalesce(m.key, '') = '' then {quoted(f"{key}: the row has no key")}
                     when t.times is not null then {quoted(f"{key}: ")} || t.times || ' rows have this key'
                     else m.reason end as reason
-                from mapped m left join twice t on m.key = t.key
+                from keyed m left join twice t on m.key = t.key
                 where coalesce(m.key, '') = '' or t.times is not null or m.reason is not null"""
         )
 
@@ -224,12 +225,13 @@ class Drawing:
             os.fsync(file.fileno())
 
     def good(self) -> str:
-        """SQL for the good rows, narrowed by `only`."""
-        only = ""
-        if self.options.only:
-            listed = ", ".join(quoted(key) for key in self.options.only)
-            only = f"and spelled in ({listed})"
-        return f"select * from mapped anti join barred using (key) where key <> '' {only}"
+        """SQL for the keys of the good rows, narrowed by `only`."""
+        return "select key from keyed anti join barred using (key) where key <> '' and chosen"
+
+    def chosen(self) -> str:
+        """SQL for whether `only` lets a row of `mapped` through."""
+        listed = ", ".join(quoted(key) for key in self.options.only)
+        return f"coalesce(spelled in ({listed}), false)" if listed else "true"
 
     def room(self) -> int | None:
         """How many more changes `limit` allows."""
@@ -241,7 +243,7 @@ class Drawing:
         """What the ledger holds and no row, not even an invalid one, stands for any more."""
         if self.sync.mode is not Mode.MIRROR or self.options.full or self.options.limit is not None:
             return
-        query = """select key from held anti join mapped using (key) anti join waiting using (key)
+        query = """select key from held anti join keyed using (key) anti join waiting using (key)
                    where fingerprint is not null"""
         only = {key.strip().lower() for key in self.options.only}
         for keys in pages(connection.sql(query)):
@@ -267,8 +269,8 @@ class Drawing:
         mine = f"h.fingerprint = '{MAYBE}'" if self.sync.mode is Mode.CREATE_ONLY else "true"
         query = f"""select m.key, m.spelled, m.record, md5(m.record), ({sure}) as sure, h.owed,
                            h.fingerprint = '{MAYBE}' as maybe
-                    from ({self.good()}) m join held h on m.key = h.key
-                    where h.fingerprint is not null and {mine}
+                    from mapped m join (select * from held anti join barred using (key)) h on m.key = h.key
+                    where h.fingerprint is not null and {mine} and {self.chosen()}
                       and ({sure} or md5(m.record) <> h.fingerprint)"""
         for rows in pages(connection.sql(query)):
             before = self.ledger.fields(self.sync.name, [row[0] for row in rows])
@@ -314,11 +316,11 @@ class Drawing:
             yield batch.cast(CHANGES)
 
     def counts(self, connection: duckdb.DuckDBPyConnection) -> Counts:
-        rows = one(connection, "select count(*) from mapped")
+        rows = one(connection, "select count(*) from keyed")
         invalid = one(connection, "select count(*) from invalid")
         waiting = one(
             connection,
-            """select count(*) from mapped m where m.key in (select key from waiting)
+            """select count(*) from keyed m where m.key in (select key from waiting)
                and m.reason is null and m.key not in (select key from twice)""",
         )
         outside = self.seen["passed"]
