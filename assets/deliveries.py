@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from assets import keys, lineage, told
 from assets.launch import DeliveryConfig
-from assets.plans import of_plan
+from assets.plans import AGAIN, of_plan
 from assets.resources import Setup, Yields
 from octo_dagster import guard
 from octo_dagster.errors import OctoError, PlanStale
@@ -15,9 +15,6 @@ from octo_dagster.ledger_tables import CHANGELOG
 from octo_dagster.plan import ORDINARY, Options, Plan
 from octo_dagster.run import Report, carry_out, prepare
 from octo_dagster.sync import Sync
-
-AGAIN = dg.RetryPolicy(max_retries=3, delay=30, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
-"""For a tool that is down or did not answer. The engine has waited and tried several times by then."""
 
 
 def delivery_asset(setup: Setup, sync: Sync) -> dg.AssetsDefinition:

@@ -132,6 +132,7 @@ def test_the_rfm_page_tells(shop: Shop) -> None:
     done = shop.run("refresh_base")
     said = metadata(done, dg.AssetKey(["rfm"]))
     assert said["heat_map"].value.startswith("![RFM](data:image/png;base64,")
+    assert len(said["heat_map"].value) < 100_000
     assert (
         said["as_of"].value
         == metadata(done, dg.AssetKey(["customer_profile"]))["as_of"].value
