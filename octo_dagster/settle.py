@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from octo_dagster.courier import Courier, unlike
+from octo_dagster.errors import Fatal
 from octo_dagster.journal import doubtful, entry
 from octo_dagster.ledger import Entry, Ledger, OpenBatch
 from octo_dagster.model import Batch, Change, Fields, Op, Outcome, Receipt
@@ -65,9 +66,14 @@ def asked(line: Line, op: Op, plan: Plan) -> Fields:
 def settle(sync: Sync, ledger: Ledger, folder: Folder, courier: Courier, run: str) -> Counter[str]:
     """Settle every open batch of a sync; how many changes were accepted, rejected, waiting, again.
 
-    DeliveryError when the destination cannot be asked."""
+    DeliveryError when the destination cannot be asked; Fatal when a plan of theirs is lost."""
     counts: Counter[str] = Counter()
     for intent in ledger.unsettled(sync.name):
+        if not folder.path(sync.name, intent.plan).exists():
+            raise Fatal(
+                f"{sync.name}: a batch of plan {intent.plan} was sent and never answered, and its plan is "
+                f"not under {folder.root}: settle where it was drawn, or bring its folder back"
+            )
         plan = folder.load(sync.name, intent.plan)
         lines = tuple(folder.lines(sync, intent.plan, intent.rows))
         one = settle_one(sync, ledger, courier, run, Sent(intent, Op(intent.op), lines, plan))
