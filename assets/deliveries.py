@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from assets import keys, lineage, told
 from assets.launch import DeliveryConfig
-from assets.plans import AGAIN, of_plan
+from assets.plans import of_plan
 from assets.resources import Setup, Yields
 from octo_dagster import guard
 from octo_dagster.errors import OctoError, PlanStale
@@ -27,7 +27,7 @@ def delivery_asset(setup: Setup, sync: Sync) -> dg.AssetsDefinition:
         check_specs=check_specs(sync),
         can_subset=True,  # so that a dry run may leave the asset as it was
         pool=keys.account_pool(sync.destination),
-        retry_policy=AGAIN,
+        retry_policy=setup.again,
     )
     def delivered(context: dg.AssetExecutionContext, config: DeliveryConfig) -> Yields:
         if key not in context.selected_asset_keys:

@@ -16,9 +16,6 @@ from octo_dagster.sync import Sync
 
 GUARDS = "guards"
 
-AGAIN = dg.RetryPolicy(max_retries=3, delay=30, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
-"""For a tool that is down or did not answer. The engine has waited and tried several times by then."""
-
 
 def plan_asset(setup: Setup, sync: Sync) -> dg.AssetsDefinition:
     """Settles what the last run never heard back about, then compares the table with the ledger."""
@@ -37,7 +34,7 @@ def plan_asset(setup: Setup, sync: Sync) -> dg.AssetsDefinition:
             "dagster/column_lineage": lineage.of_sync(sync),
         },
         pool=keys.account_pool(sync.destination),
-        retry_policy=AGAIN,  # settling speaks to the tool
+        retry_policy=setup.again,  # settling speaks to the tool
         check_specs=[
             dg.AssetCheckSpec(
                 GUARDS,

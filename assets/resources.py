@@ -31,8 +31,15 @@ class Setup:
     in the future."""
     as_of: str | None = None
     """The day scores are for, unless the run says another."""
+    pause: float = 30
+    """Seconds before a plan or a delivery is tried again, the first time; then twice as long each time."""
     on: bool = False
     """Whether schedules and sensors are switched on from the start."""
+
+    @property
+    def again(self) -> dg.RetryPolicy:
+        """For a tool that is down or did not answer. By then the engine has tried several times itself."""
+        return dg.RetryPolicy(max_retries=3, delay=self.pause, backoff=dg.Backoff.EXPONENTIAL)
 
 
 class Day(dg.ConfigurableResource[date]):

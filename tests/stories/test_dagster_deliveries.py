@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from assets.factory import definitions
 from assets.resources import Setup
 from assets.told import discreet, stopped
 from octo_dagster.errors import Busy, ConfigError, Fatal, GuardTripped, PlanStale, Retryable, Unanswered
@@ -35,7 +36,7 @@ class Desk:
     def run(self, *only: dg.AssetKey, **config: dict[str, Any]) -> dg.ExecuteInProcessResult:
         """The sync's job, or these assets of it."""
         said = {f"customers_{name}": values for name, values in config.items()}
-        setup = Setup(self.world.project, self.world.around)
+        setup = Setup(self.world.project, self.world.around, pause=0)
         return run(setup, self.instance, "deliver_customers", list(only) or None, **said)
 
     def held(self) -> dict[str, Any]:
@@ -156,6 +157,31 @@ def test_careful_first_try_and_full_resync(desk: Desk) -> None:
     assert (plan["changes"].value, checks(done)["guards"][0]) == (10, False)
     done = desk.run(DELIVERY, delivery={"allow": plan["plan"].value})
     assert metadata(done, DELIVERY)["accepted"].value == 10
+
+
+def test_a_lost_reply_is_settled_by_the_next_try(desk: Desk) -> None:
+    """A delivery that was not answered is tried again within the run, settles first, and sends nobody twice."""
+    desk.world.have(rows(*range(5)))
+    desk.world.sandbox.fault("webhook", "drop_after", path="^/octo$", times=1)
+    desk.world.sandbox.fault("webhook", "error_before", path="/read$", times=1)
+    done = desk.run()
+    assert done.success, failure(done)
+    assert [event.is_step_up_for_retry for event in done.all_events].count(True) == 1
+    assert len(desk.held()) == 5
+    assert metadata(done, DELIVERY)["accepted"].value == 0
+    unsettled = [e.passed for e in done.get_asset_check_evaluations() if e.check_name == "unsettled"]
+    assert unsettled == [False, True]
+
+
+def test_a_check_by_itself_delivers_nothing(desk: Desk) -> None:
+    """Executing one of a delivery's checks alone is refused: it must not deliver behind a person's back."""
+    desk.world.have(rows(1))
+    defs = definitions(Setup(desk.world.project, desk.world.around))
+    job = dg.define_asset_job("only", dg.AssetSelection.checks(dg.AssetCheckKey(DELIVERY, "verified")))
+    merged = dg.Definitions.merge(defs, dg.Definitions(jobs=[job]))
+    done = merged.resolve_job_def("only").execute_in_process(instance=desk.instance, raise_on_error=False)
+    assert (done.success, desk.held()) == (False, {})
+    assert "materialise it" in failure(done)
 
 
 def test_wrong_credentials_fail_at_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
