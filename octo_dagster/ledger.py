@@ -29,6 +29,7 @@ from octo_dagster.ledger_tables import (
     BATCHES,
     CHANGELOG,
     FIELDS,
+    MAYBE,
     RUNS,
     SNAPSHOT,
     SYNCS,
@@ -245,6 +246,7 @@ class Ledger:
         moved = [snapshot_row(sync, run, e) for e in entries if not e.keep]
         if moved:
             added = self.insert(SNAPSHOT)
+            anew = SNAPSHOT.c.fingerprint.is_(None) | (SNAPSHOT.c.fingerprint == MAYBE)
             connection.execute(
                 added.on_conflict_do_update(
                     index_elements=["sync", "key"],
@@ -252,7 +254,7 @@ class Ledger:
                         "spelled": added.excluded.spelled,
                         "fingerprint": added.excluded.fingerprint,
                         "created": sa.case(
-                            (SNAPSHOT.c.fingerprint.is_(None), added.excluded.created),
+                            (anew, added.excluded.created),
                             else_=sa.func.coalesce(SNAPSHOT.c.created, added.excluded.created),
                         ),
                         "owed": added.excluded.owed,

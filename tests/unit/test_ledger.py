@@ -130,6 +130,14 @@ def test_who_created_a_record(
     assert snapshot(ledger, "a")["created"] is False
 
 
+def test_who_created_a_record_that_was_gone(ledger: Ledger) -> None:
+    """A record Octo created, that vanished and is there again, is somebody else's: it is never deleted."""
+    ledger.settle("s", "r", "b", [held("a", created=True)], None)
+    ledger.doubt("s", "r", ["a"], MAYBE)
+    ledger.settle("s", "r", "b", [held("a", created=False)], None)
+    assert snapshot(ledger, "a")["created"] is False
+
+
 def test_doubt_is_for_what_is_held(ledger: Ledger) -> None:
     """Only held keys come into doubt; doubting nobody moves nothing, so that a drawn plan stays fresh."""
     ledger.settle("s", "r", "b", [held("a"), held("b"), refused("never")], None)
