@@ -101,6 +101,17 @@ def test_two_syncs_into_one_object(tmp_path: Path) -> None:
     assert isinstance(Project(tmp_path, tmp_path).sync("one"), Sync)
 
 
+def test_a_plan_needs_its_audience(tmp_path: Path) -> None:
+    """The plan of a sync with an audience comes after the audience's rule and after the table it picks from."""
+    shutil.copytree(ROOT / "assets" / "audiences", tmp_path / "assets" / "audiences")
+    (tmp_path / "assets" / "syncs").mkdir()
+    told = (ROOT / "assets" / "syncs" / "brevo_contacts.yaml").read_text() + "audience: best_customers\n"
+    (tmp_path / "assets" / "syncs" / "letters.yaml").write_text(told)
+    graph = definitions(Setup(Project(tmp_path, tmp_path))).resolve_asset_graph()
+    needed = {dg.AssetKey(["audiences", "best_customers"]), dg.AssetKey(["customer_profile"])}
+    assert graph.get(dg.AssetKey(["letters_plan"])).parent_keys == needed
+
+
 def test_switched_on(tmp_path: Path) -> None:
     """Schedules and the sensor are off until a person, or OCTO_AUTOMATE, switches them on."""
     project = Project(ROOT, tmp_path)
