@@ -40,7 +40,7 @@ def dagster(root: Path, home: Path) -> None:
     process = subprocess.Popen(  # noqa: S603 - our own interpreter, no words from outside
         [*command, "--workspace", "workspace.yaml"],
         cwd=root,
-        env=os.environ | {"DAGSTER_HOME": str(home.resolve())},
+        env=os.environ | {"DAGSTER_HOME": str(home.resolve()), "OCTO_AUTOMATE": "1"},
         start_new_session=True,
     )
     try:
