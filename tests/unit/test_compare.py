@@ -69,7 +69,14 @@ def test_what_is_missing_and_what_differs() -> None:
     assert missing({"box": None, "choices": ["a", "b"]}, {"box": False, "choices": ["b", "a"]}) == ()
 
 
-VALUES = st.none() | st.booleans() | st.integers() | st.decimals(allow_nan=False, allow_infinity=False) | st.text() | st.lists(st.text())
+VALUES = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.decimals(allow_nan=False, allow_infinity=False)
+    | st.text()
+    | st.lists(st.text())
+)
 
 
 @given(VALUES, VALUES)
