@@ -112,7 +112,8 @@ def page(told: Told) -> str:
     """`BENCH.md`: what was measured, on what, and what came out."""
     machine = (
         f"{psutil.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GB, {platform.system()}, "
-        f"Python {platform.python_version()}, DuckDB {duckdb.__version__}, {datetime.now(UTC):%Y-%m-%d}"
+        f"Python {platform.python_version()}, DuckDB {duckdb.__version__}, {datetime.now(UTC):%Y-%m-%d}; "
+        f"load average {psutil.getloadavg()[2]:.1f} in the last 15 minutes (1 at most, or walls say little)"
     )
     lines = [
         "# What Octo costs",
