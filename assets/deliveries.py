@@ -118,6 +118,7 @@ def chosen(setup: Setup, sync: Sync, context: dg.AssetExecutionContext, config: 
         return prepare(sync, project, ORDINARY, setup.around)
     try:
         guard.check_fresh(drawn, sync, project.ledger, project.warehouse)
+        guard.check_audience(drawn, project.where(sync))
     except PlanStale:
         return prepare(sync, project, drawn.options if same_run else ORDINARY, setup.around)
     return drawn

@@ -179,21 +179,33 @@ def run_all(
     now = datetime.now(UTC).replace(tzinfo=None)
     say = (lambda step: None) if as_json else (lambda step: errors.print(f"[dim]{step}[/dim]"))
     made = refresh(project, now, run.new_run(), as_of.date() if as_of else None, say)
-    reports = [] if base_only else [deliver_now(project, name) for name in project.syncs]
+    reports, refused = deliver_all(project) if not base_only else ([], {})
     if as_json:
         tables = [asdict(table) for table in made.conformed]
         done = [report.as_dict() for report, _ in reports]
-        answer({"tables": tables, "profile": made.profile.as_dict(), "deliveries": done})
+        stopped = {name: str(error) for name, error in refused.items()}
+        answer({"tables": tables, "profile": made.profile.as_dict(), "deliveries": done, "refused": stopped})
     else:
         show.refreshed(console, made)
         for report, drawn in reports:
             show.report(console, report, drawn)
-    raise typer.Exit(max((report.exit_code for report, _ in reports), default=0))
+        for error in refused.values():
+            tell(error)
+    codes = [report.exit_code for report, _ in reports] + [error.exit_code for error in refused.values()]
+    raise typer.Exit(max(codes, default=0))
 
 
-def deliver_now(project: Project, name: str) -> tuple[run.Report, Plan]:
-    drawn = run.prepare(project.sync(name), project)
-    return run.carry_out(drawn, project.sync(name), project), drawn
+def deliver_all(project: Project) -> tuple[list[tuple[run.Report, Plan]], dict[str, OctoError]]:
+    """Every sync in turn; one that is refused or cannot begin does not keep the others from theirs."""
+    reports: list[tuple[run.Report, Plan]] = []
+    refused: dict[str, OctoError] = {}
+    for name, sync in project.syncs.items():
+        try:
+            drawn = run.prepare(sync, project)
+            reports.append((run.carry_out(drawn, sync, project), drawn))
+        except OctoError as error:
+            refused[name] = error
+    return reports, refused
 
 
 @app.command("explain")
@@ -260,6 +272,11 @@ def main() -> None:
     try:
         app()
     except OctoError as error:
-        errors.print(f"[red]{type(error).__name__}[/red]", highlight=False)
-        errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        tell(error)
         sys.exit(error.exit_code)
+
+
+def tell(error: OctoError) -> None:
+    """An error on purpose, in words, on standard error."""
+    errors.print(f"[red]{type(error).__name__}[/red]", highlight=False)
+    errors.print(str(error), markup=False, highlight=False, soft_wrap=True)

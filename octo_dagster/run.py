@@ -36,8 +36,6 @@ class Report:
     invalid: int
     unaccounted: int
     """Planned changes that are in no other figure, because the run stopped before them."""
-    settled: Counter[str] = field(default_factory=Counter)
-    """Of earlier runs' unanswered changes: accepted, rejected, waiting, again."""
     verified: Verified | None = None
     fields: FieldReport = field(default_factory=FieldReport)
     calls: int = 0
