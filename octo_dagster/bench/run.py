@@ -113,7 +113,8 @@ def page(told: Told) -> str:
     machine = (
         f"{psutil.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GB, {platform.system()}, "
         f"Python {platform.python_version()}, DuckDB {duckdb.__version__}, {datetime.now(UTC):%Y-%m-%d}; "
-        f"load average {psutil.getloadavg()[2]:.1f} over 15 minutes (2 at most are this run's; with more, walls wander)"
+        f"load average {psutil.getloadavg()[2]:.1f} over 15 minutes "
+        "(2 at most are this run's; with more, walls wander)"
     )
     lines = [
         "# What Octo costs",
