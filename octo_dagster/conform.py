@@ -13,7 +13,6 @@ from datetime import datetime
 
 import duckdb
 import pyarrow as pa
-from deltalake import write_deltalake
 
 from octo_dagster.canonical import CONTRACTS, REJECTED, Contract
 from octo_dagster.errors import ConfigError, SourceError
@@ -131,11 +130,8 @@ def record(
             _field as field, _value as value, _reason as reason, _others as others
             from judged_{number} where _fate = 'rejected' order by reason, field, key, origin"""
     ).to_arrow_table()
-    root = warehouse.root / "rejected_rows"
-    if warehouse.version("rejected_rows") is None:
-        write_deltalake(root, REJECTED.empty_table(), mode="ignore")
     where = f'source = {literal(source)} and "table" = {literal(table)}'
-    write_deltalake(root, rows.cast(REJECTED), mode="overwrite", predicate=where)
+    warehouse.replace_part("rejected_rows", rows.cast(REJECTED), where)
 
 
 def bound(intake: Intake, table: str, counted: Mapping[str, int], told: Mapping[str, int]) -> None:

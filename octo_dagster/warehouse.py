@@ -17,6 +17,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
+from filelock import FileLock
 
 from octo_dagster.errors import ConfigError
 
@@ -66,16 +67,31 @@ class Warehouse:
         """Add a part to the table, making it if need be; never rewrites what is there."""
         return self.write(name, rows, "append", note)
 
-    def write(self, name: str, rows: Any, mode: Any, note: Mapping[str, Any] | None) -> int:
-        write_deltalake(
-            self.root / name,
-            rows,
-            mode=mode,
-            schema_mode="overwrite" if mode == "overwrite" else "merge",
-            commit_properties=CommitProperties(custom_metadata={"octo": json.dumps(dict(note or {}))}),
-            writer_properties=WriterProperties(max_row_group_size=GROUP),
-        )
-        return self.table(name).version()
+    def replace_part(self, name: str, rows: pa.Table, where: str) -> int:
+        """Make the rows for which `where` holds be exactly these; the table is made if need be."""
+        return self.write(name, rows, "overwrite", None, where)
+
+    def write(
+        self, name: str, rows: Any, mode: Any, note: Mapping[str, Any] | None, where: str | None = None
+    ) -> int:
+        """One writer of a table at a time: two overwrites that meet would make one of them fail."""
+        with self.lock(name):
+            write_deltalake(
+                self.root / name,
+                rows,
+                mode=mode,
+                predicate=where if name in self.names() else None,
+                schema_mode="overwrite" if mode == "overwrite" and not where else "merge",
+                commit_properties=CommitProperties(custom_metadata={"octo": json.dumps(dict(note or {}))}),
+                writer_properties=WriterProperties(max_row_group_size=GROUP),
+            )
+            return self.table(name).version()
+
+    def lock(self, name: str) -> FileLock:
+        """Held by one process of this machine; freed by the operating system when its holder dies."""
+        folder = self.root / ".locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        return FileLock(folder / f"{name}.lock")
 
     def note(self, name: str, version: int | None = None) -> dict[str, Any]:
         """What was said with a version when it was written."""
