@@ -7,11 +7,12 @@ import dagster as dg
 
 from assets import keys, lineage, told
 from assets.resources import Day, Setup, Yields
-from octo_dagster import profile, scoring
 from octo_dagster.errors import OctoError
-from octo_dagster.pictures import RFM_PLANE, rfm_heatmap
-from octo_dagster.profile import ProfileReport
 from octo_dagster.score import Score
+from octo_dagster.scoring import compute as scoring
+from octo_dagster.scoring import profile
+from octo_dagster.scoring.pictures import RFM_PLANE, rfm_heatmap
+from octo_dagster.scoring.profile import ProfileReport
 
 
 def customer_assets(setup: Setup) -> list[dg.AssetsDefinition]:

@@ -9,10 +9,10 @@ from assets import keys, lineage, told
 from assets.launch import DeliveryConfig
 from assets.plans import of_plan
 from assets.resources import Setup, Yields
-from octo_dagster import guard
+from octo_dagster.delivery import guard
+from octo_dagster.delivery.ledger_tables import CHANGELOG
+from octo_dagster.delivery.plan import ORDINARY, Options, Plan
 from octo_dagster.errors import OctoError, PlanStale
-from octo_dagster.ledger_tables import CHANGELOG
-from octo_dagster.plan import ORDINARY, Options, Plan
 from octo_dagster.run import Report, carry_out, prepare
 from octo_dagster.sync import Sync
 

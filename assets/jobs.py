@@ -8,7 +8,7 @@ import dagster as dg
 from assets import keys
 from assets.resources import Setup
 from octo_dagster.config import Project
-from octo_dagster.profile import TABLE as PROFILE_TABLE
+from octo_dagster.scoring.profile import TABLE as PROFILE_TABLE
 from octo_dagster.sync import Sync
 
 LANE = "octo/lane"

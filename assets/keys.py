@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 import dagster as dg
 from pydantic import BaseModel
 
-from octo_dagster.canonical import CONTRACTS
+from octo_dagster.canonical.contracts import CONTRACTS
+from octo_dagster.canonical.intake import Intake
 from octo_dagster.config import Project
 from octo_dagster.destination import AnyDestination, Secret
-from octo_dagster.intake import Intake
 from octo_dagster.sync import Sync
 
 SOURCES, BASE, SCORES, CUSTOMERS, SYNCS, TOOLS = (

@@ -5,7 +5,7 @@ from enum import Enum
 import dagster as dg
 from pydantic import Field
 
-from octo_dagster.plan import Options
+from octo_dagster.delivery.plan import Options
 
 
 class Scope(Enum):

@@ -11,13 +11,14 @@ import sqlalchemy as sa
 from sqlalchemy.sql import visitors
 
 from assets import keys
-from octo_dagster import canonical, scoring
-from octo_dagster.canonical import CONTRACTS
+from octo_dagster.canonical import contracts as canonical
+from octo_dagster.canonical.contracts import CONTRACTS
+from octo_dagster.canonical.intake import TableIntake
 from octo_dagster.config import Project
-from octo_dagster.intake import TableIntake
-from octo_dagster.plan import Plan
-from octo_dagster.profile import ProfileReport
+from octo_dagster.delivery.plan import Plan
 from octo_dagster.score import Score
+from octo_dagster.scoring import compute as scoring
+from octo_dagster.scoring.profile import ProfileReport
 from octo_dagster.sync import Mapping as Mapped
 from octo_dagster.sync import Sync
 

@@ -8,9 +8,9 @@ import dagster as dg
 from assets import keys, lineage, told
 from assets.launch import PlanConfig
 from assets.resources import Setup, Yields
-from octo_dagster import guard
+from octo_dagster.delivery import guard
+from octo_dagster.delivery.plan import Plan
 from octo_dagster.errors import OctoError
-from octo_dagster.plan import Plan
 from octo_dagster.run import prepare
 from octo_dagster.sync import Sync
 

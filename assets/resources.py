@@ -9,7 +9,7 @@ import dagster as dg
 from pydantic import Field, PrivateAttr
 
 from octo_dagster.config import Project
-from octo_dagster.courier import Surroundings
+from octo_dagster.delivery.courier import Surroundings
 
 Yields: TypeAlias = Iterator[dg.AssetCheckResult | dg.MaterializeResult[None] | dg.AssetObservation]
 """What an asset with checks gives, in its order."""

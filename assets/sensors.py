@@ -10,9 +10,9 @@ import dagster as dg
 from assets import keys
 from assets.jobs import FOLLOW, ORDERS, touched
 from assets.resources import Setup
+from octo_dagster.canonical.intake import Intake
+from octo_dagster.canonical.pull import state
 from octo_dagster.errors import SourceError
-from octo_dagster.intake import Intake
-from octo_dagster.pull import state
 
 EVERY = 5
 """Seconds between two looks; one look is one `max(cursor)` a table."""

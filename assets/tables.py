@@ -4,11 +4,11 @@ import dagster as dg
 
 from assets import keys, lineage, told
 from assets.resources import Setup, Yields
-from octo_dagster.canonical import CONTRACTS
-from octo_dagster.conform import Conformed, conform
+from octo_dagster.canonical.conform import Conformed, conform
+from octo_dagster.canonical.contracts import CONTRACTS
+from octo_dagster.canonical.intake import Intake
+from octo_dagster.canonical.pull import pull
 from octo_dagster.errors import OctoError, SourceError
-from octo_dagster.intake import Intake
-from octo_dagster.pull import pull
 from octo_dagster.refresh import tables
 
 AGAIN = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL)

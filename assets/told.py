@@ -12,13 +12,13 @@ from typing import Any
 import dagster as dg
 from PIL import Image
 
-from octo_dagster.conform import FATES, Conformed
+from octo_dagster.canonical.conform import FATES, Conformed
+from octo_dagster.delivery.plan import Line, Plan
 from octo_dagster.errors import Busy, OctoError, Retryable, Unanswered
-from octo_dagster.explain import masked
-from octo_dagster.plan import Line, Plan
 from octo_dagster.run import Report
 from octo_dagster.score import Score
-from octo_dagster.scoring import ClassFigures
+from octo_dagster.scoring.compute import ClassFigures
+from octo_dagster.scoring.explain import masked
 
 Told = dict[str, Any]
 ADDRESS = re.compile(r"[^\s@<>\"'(),;:]+@[^\s@<>\"'(),;:]+")

@@ -16,13 +16,14 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from octo_dagster import guard, run, show
+from octo_dagster import run, show
 from octo_dagster.config import Project
+from octo_dagster.delivery import guard
+from octo_dagster.delivery.ledger_tables import CHANGELOG
+from octo_dagster.delivery.plan import Options, Plan
 from octo_dagster.errors import OctoError
-from octo_dagster.explain import explain
-from octo_dagster.ledger_tables import CHANGELOG
-from octo_dagster.plan import Options, Plan
 from octo_dagster.refresh import refresh
+from octo_dagster.scoring.explain import explain
 
 app = typer.Typer(
     help="Knowledge about each customer, kept true in the tools where people work.",
@@ -248,7 +249,8 @@ def walk(
     stay: Annotated[bool, typer.Option(help="Keep everything running, with Dagster's pages.")] = False,
 ) -> None:
     """Real orders in, true columns in two tools, one new order followed through."""
-    from octo_dagster import demo, dev  # noqa: PLC0415 - needs the demo's own packages
+    from octo_dagster.demo import stay as dev  # noqa: PLC0415 - needs the demo's own packages
+    from octo_dagster.demo import walk as demo  # noqa: PLC0415 - needs the demo's own packages
 
     root = Project.here().root
     good = dev.stay(root, console) if stay else demo.demo(root, console)

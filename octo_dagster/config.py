@@ -15,14 +15,14 @@ from typing import Any, TypeVar
 
 from connectors import registry
 from octo_dagster import document
+from octo_dagster.canonical.intake import Intake
+from octo_dagster.delivery.ledger import Ledger
+from octo_dagster.delivery.mapping import compiled
+from octo_dagster.delivery.plan import Folder
 from octo_dagster.errors import ConfigError
-from octo_dagster.intake import Intake
-from octo_dagster.ledger import Ledger
-from octo_dagster.mapping import compiled
-from octo_dagster.plan import Folder
-from octo_dagster.rules import Audience, where_sql
 from octo_dagster.score import Score
-from octo_dagster.scoring import load_settings
+from octo_dagster.scoring.compute import load_settings
+from octo_dagster.scoring.rules import Audience, where_sql
 from octo_dagster.sync import Sync
 from octo_dagster.warehouse import Warehouse
 

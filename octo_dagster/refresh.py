@@ -6,12 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from octo_dagster import canonical, profile, scoring
+from octo_dagster.canonical import contracts as canonical
+from octo_dagster.canonical.conform import Conformed, conform
+from octo_dagster.canonical.pull import Pulled, pull
 from octo_dagster.config import Project
-from octo_dagster.conform import Conformed, conform
-from octo_dagster.profile import ProfileReport
-from octo_dagster.pull import Pulled, pull
-from octo_dagster.scoring import Report as ScoreReport
+from octo_dagster.scoring import compute as scoring
+from octo_dagster.scoring import profile
+from octo_dagster.scoring.compute import Report as ScoreReport
+from octo_dagster.scoring.profile import ProfileReport
 
 
 @dataclass(frozen=True, slots=True)

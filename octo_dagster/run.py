@@ -9,18 +9,18 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from octo_dagster import guard
 from octo_dagster.config import Project
-from octo_dagster.courier import Courier, Surroundings
-from octo_dagster.deliver import Delivery, Tally, deliver
+from octo_dagster.delivery import guard
+from octo_dagster.delivery.courier import Courier, Surroundings
+from octo_dagster.delivery.deliver import Delivery, Tally, deliver
+from octo_dagster.delivery.draw import draw
+from octo_dagster.delivery.guard import allowed
+from octo_dagster.delivery.plan import ORDINARY, Options, Plan
+from octo_dagster.delivery.settle import settle
+from octo_dagster.delivery.verify import Verified, verify
 from octo_dagster.destination import FieldReport
-from octo_dagster.draw import draw
 from octo_dagster.errors import DeliveryError, Fatal, OctoError
-from octo_dagster.guard import allowed
-from octo_dagster.plan import ORDINARY, Options, Plan
-from octo_dagster.settle import settle
 from octo_dagster.sync import Sync
-from octo_dagster.verify import Verified, verify
 
 
 @dataclass(frozen=True, slots=True)

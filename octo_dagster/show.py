@@ -11,11 +11,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from octo_dagster.mapping import encoded
-from octo_dagster.plan import Line, Plan
+from octo_dagster.delivery.mapping import encoded
+from octo_dagster.delivery.plan import Line, Plan
+from octo_dagster.delivery.verify import Verified
 from octo_dagster.refresh import Refreshed
 from octo_dagster.run import Report
-from octo_dagster.verify import Verified
 
 
 def grid(title: str, *columns: str) -> Table:

@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 import sqlalchemy as sa
 
-from octo_dagster import scoring
 from octo_dagster.score import Score
+from octo_dagster.scoring import compute as scoring
 from octo_dagster.warehouse import Warehouse
 
 SCHEMA = pa.schema(

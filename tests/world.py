@@ -12,8 +12,8 @@ import yaml
 
 from connectors.sandbox.server import Sandbox
 from octo_dagster.config import Project
-from octo_dagster.courier import Surroundings
-from octo_dagster.plan import ORDINARY, Options, Plan
+from octo_dagster.delivery.courier import Surroundings
+from octo_dagster.delivery.plan import ORDINARY, Options, Plan
 from octo_dagster.run import Report, carry_out, prepare
 from octo_dagster.sync import Sync
 from tests.contract.examinees import Examinee

@@ -15,7 +15,8 @@ import sqlalchemy as sa
 from pydantic import Field
 
 from octo_dagster.errors import ConfigError
-from octo_dagster.portable import (
+from octo_dagster.score import Tables, score
+from octo_dagster.scoring.portable import (
     cents,
     class_by_cuts,
     class_by_rank,
@@ -25,8 +26,7 @@ from octo_dagster.portable import (
     quantile_cuts,
     whole,
 )
-from octo_dagster.score import Tables, score
-from octo_dagster.segments import Language, Segment, check, default_segments, segment_label
+from octo_dagster.scoring.segments import Language, Segment, check, default_segments, segment_label
 
 Method = Literal["repeat_aware", "strict", "r_rfm"]
 Cuts = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=2, max_length=9)]

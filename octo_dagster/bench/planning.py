@@ -21,9 +21,9 @@ from octo_dagster.bench.figure import Figure, compared
 from octo_dagster.bench.rfm import best, peak_mb
 from octo_dagster.bench.stage import project
 from octo_dagster.config import Project
-from octo_dagster.draw import MEMORY, draw
-from octo_dagster.ledger_tables import FIELDS, SNAPSHOT
-from octo_dagster.mapping import compiled
+from octo_dagster.delivery.draw import MEMORY, draw
+from octo_dagster.delivery.ledger_tables import FIELDS, SNAPSHOT
+from octo_dagster.delivery.mapping import compiled
 
 WIDTH = 30
 KINDS = (

@@ -109,7 +109,7 @@ def compare(root: Path) -> int:
 def by_octo(root: Path) -> Callable[[], object]:
     """The registered score, run as Dagster runs it: checks, report, Delta table and note included."""
     from assets.scores.rfm import rfm  # noqa: PLC0415 - each contender imports only what it needs
-    from octo_dagster import scoring  # noqa: PLC0415
+    from octo_dagster.scoring import compute as scoring  # noqa: PLC0415
 
     return lambda: scoring.run(rfm, Warehouse(root), AS_OF)
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import psycopg
 
 from connectors.sources.sql import Sql
-from octo_dagster.intake import Intake
-from octo_dagster.pull import pull
-from octo_dagster.shop import server
+from octo_dagster.canonical.intake import Intake
+from octo_dagster.canonical.pull import pull
+from octo_dagster.demo.shop import server
 from octo_dagster.warehouse import Warehouse
 
 TABLE = """create table orders as select i as id, i % 100000 as customer_id,

@@ -17,7 +17,7 @@ import psutil
 import requests
 
 from octo_dagster.config import Project
-from octo_dagster.courier import Surroundings
+from octo_dagster.delivery.courier import Surroundings
 from octo_dagster.run import Report, carry_out, prepare
 
 SERVE = "from connectors.sandbox.server import serve; serve(0, lambda address: print(address, flush=True))"

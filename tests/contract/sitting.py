@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from connectors.registry import destinations
+from octo_dagster.delivery.http import session
+from octo_dagster.delivery.pace import UNPACED
 from octo_dagster.destination import AnyDestination
-from octo_dagster.http import session
 from octo_dagster.model import Batch, Change, Fields, FieldType, Op, Outcome, Receipt, Sent, Value
-from octo_dagster.pace import UNPACED
 from tests.contract.examinees import Examinee
 
 PATIENCE = 10.0

@@ -15,10 +15,10 @@ import requests
 from connectors.destinations.brevo import Brevo
 from connectors.sandbox.brevo_account import Account, Attribute, Contact
 from connectors.sandbox.server import Sandbox
+from octo_dagster.delivery.http import Call, session
+from octo_dagster.delivery.pace import UNPACED
 from octo_dagster.errors import BatchRejected, Fatal, Retryable, Unanswered
-from octo_dagster.http import Call, session
 from octo_dagster.model import Batch, Change, Fields, FieldType, Op, Outcome, Receipt
-from octo_dagster.pace import UNPACED
 
 ADA, BOB, EVE = "ada@example.com", "bob@example.com", "eve@example.com"
 TYPES = {

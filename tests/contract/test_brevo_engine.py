@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from connectors.sandbox.server import Sandbox
-from octo_dagster.ledger_tables import CHANGELOG
+from octo_dagster.delivery.ledger_tables import CHANGELOG
 from tests.contract.examinees import BREVO
 from tests.world import World, row, world
 

@@ -46,9 +46,9 @@ from pydantic import BaseModel
 
 from connectors.destinations.brevo import Brevo
 from connectors.sandbox.server import Sandbox
-from octo_dagster.http import session
+from octo_dagster.delivery.http import session
+from octo_dagster.delivery.pace import UNPACED
 from octo_dagster.model import Batch, Change, FieldType, Op, Value
-from octo_dagster.pace import UNPACED
 
 jsonschema = pytest.importorskip("jsonschema")
 SPEC = Path(__file__).parents[2] / "../shared/specs/brevo/openapi-konfig-2024.yaml"

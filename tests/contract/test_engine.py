@@ -18,10 +18,10 @@ import pytest
 import sqlalchemy as sa
 
 from connectors.sandbox.server import Sandbox
-from octo_dagster.ledger_tables import CHANGELOG
+from octo_dagster.delivery.ledger_tables import CHANGELOG
+from octo_dagster.delivery.verify import Verified
 from octo_dagster.model import FieldType, Mode, Removal
 from octo_dagster.run import Report, verify_only
-from octo_dagster.verify import Verified
 from tests.contract.examinees import SAMPLES
 from tests.prove.vendors import VENDORS, Vendor
 from tests.world import World

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from connectors.sandbox.server import Sandbox
-from octo_dagster.courier import Surroundings
+from octo_dagster.delivery.courier import Surroundings
 from octo_dagster.run import carry_out, verify_only
 from tests.contract.examinees import SALESFORCE
 from tests.world import World, row, world

@@ -17,10 +17,10 @@ from typing import Any
 
 import psycopg
 
-from octo_dagster import draw
-from octo_dagster.courier import Courier
-from octo_dagster.http import Exchange
-from octo_dagster.ledger import Ledger
+from octo_dagster.delivery import draw
+from octo_dagster.delivery.courier import Courier
+from octo_dagster.delivery.http import Exchange
+from octo_dagster.delivery.ledger import Ledger
 
 WATCHED = {
     function.__code__: name

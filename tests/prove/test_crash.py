@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from octo_dagster.config import Project
-from octo_dagster.courier import Surroundings
+from octo_dagster.delivery.courier import Surroundings
 from octo_dagster.run import carry_out, prepare
 from tests.postgres import postgres  # noqa: F401 - a fixture
 from tests.prove.boundaries import Doom

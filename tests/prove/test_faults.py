@@ -16,8 +16,8 @@ import sqlalchemy as sa
 
 from connectors.sandbox.faults import KINDS
 from connectors.sandbox.server import Sandbox, twins
+from octo_dagster.delivery.ledger_tables import CHANGELOG
 from octo_dagster.errors import DeliveryError
-from octo_dagster.ledger_tables import CHANGELOG
 from octo_dagster.run import Report, carry_out
 from tests.prove.vendors import VENDORS, Held, Vendor
 from tests.world import World, row

@@ -18,7 +18,7 @@ from assets.factory import definitions
 from assets.resources import Setup
 from connectors.sandbox.server import Sandbox
 from octo_dagster.config import Project
-from octo_dagster.courier import Surroundings
+from octo_dagster.delivery.courier import Surroundings
 
 TODAY = datetime(2026, 4, 1, tzinfo=UTC)
 DAY = "2026-03-31"

@@ -12,8 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from octo_dagster import cli
+from octo_dagster.delivery.plan import Options, definition
 from octo_dagster.errors import ConfigError, OctoError
-from octo_dagster.plan import Options, definition
 from octo_dagster.run import prepare
 from tests.world import FIELDS, World, row
 

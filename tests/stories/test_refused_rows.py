@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import sqlalchemy as sa
 
-from octo_dagster.ledger_tables import CHANGELOG, SNAPSHOT
+from octo_dagster.delivery.ledger_tables import CHANGELOG, SNAPSHOT
 from tests.world import FIELDS, World, row
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 from octo_dagster.config import Project
-from octo_dagster.courier import Surroundings
+from octo_dagster.delivery.courier import Surroundings
 from octo_dagster.errors import Busy, PlanStale
 from octo_dagster.run import carry_out, prepare
 from tests.contract.examinees import WEBHOOK

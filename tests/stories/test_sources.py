@@ -13,10 +13,10 @@ import sqlalchemy as sa
 
 from connectors.sources.files import Files
 from connectors.sources.sql import Sql
-from octo_dagster.conform import conform
+from octo_dagster.canonical.conform import conform
+from octo_dagster.canonical.intake import Intake
+from octo_dagster.canonical.pull import pull
 from octo_dagster.errors import ConfigError, SourceError
-from octo_dagster.intake import Intake
-from octo_dagster.pull import pull
 from octo_dagster.warehouse import Warehouse
 from tests.postgres import postgres
 

@@ -13,11 +13,11 @@ import psycopg
 import pytest
 
 from connectors import registry
-from octo_dagster.conform import Conformed, conform
+from octo_dagster.canonical.conform import Conformed, conform
+from octo_dagster.canonical.intake import Intake
+from octo_dagster.canonical.pull import pull
+from octo_dagster.demo.shop import TABLES, Shop
 from octo_dagster.document import load
-from octo_dagster.intake import Intake
-from octo_dagster.pull import pull
-from octo_dagster.shop import TABLES, Shop
 from octo_dagster.warehouse import Warehouse
 
 ROOT = Path(__file__).parents[2]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from octo_dagster.plan import Options
+from octo_dagster.delivery.plan import Options
 from tests.world import World, row
 
 

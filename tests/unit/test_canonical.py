@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
-from octo_dagster.canonical import CONTRACTS, TYPES, Contract, sqlalchemy_table
+from octo_dagster.canonical.contracts import CONTRACTS, TYPES, Contract, sqlalchemy_table
 
 EVERY = pytest.mark.parametrize("contract", CONTRACTS.values(), ids=lambda contract: contract.name)
 

@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from connectors.sources.files import Files
-from octo_dagster.conform import conform
-from octo_dagster.intake import Intake
-from octo_dagster.pull import pull
+from octo_dagster.canonical.conform import conform
+from octo_dagster.canonical.intake import Intake
+from octo_dagster.canonical.pull import pull
 from octo_dagster.warehouse import Warehouse
 
 CASES = sorted((Path(__file__).parents[1] / "cases/canonical").glob("*.txt"))

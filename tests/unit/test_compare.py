@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from octo_dagster.compare import differing, missing, same
+from octo_dagster.delivery.compare import differing, missing, same
 from octo_dagster.model import Value
 
 ALIKE: list[tuple[Value, Value]] = [

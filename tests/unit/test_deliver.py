@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from connectors.sandbox.server import Sandbox
-from octo_dagster.ledger_tables import CHANGELOG, RUNS
+from octo_dagster.delivery.ledger_tables import CHANGELOG, RUNS
 from octo_dagster.run import verify_only
 from tests.contract.examinees import SALESFORCE, WEBHOOK, Examinee
 from tests.world import World, row, world

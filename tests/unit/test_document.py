@@ -9,9 +9,9 @@ import pytest
 
 from connectors.sandbox.server import Sandbox
 from octo_dagster.config import Project
+from octo_dagster.delivery.plan import Folder, overlaps
 from octo_dagster.errors import ConfigError, PlanStale
 from octo_dagster.model import FieldType
-from octo_dagster.plan import Folder, overlaps
 from octo_dagster.run import carry_out
 from tests.contract.examinees import WEBHOOK
 from tests.stories.conftest import shop  # noqa: F401 - a fixture

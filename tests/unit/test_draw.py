@@ -9,12 +9,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from octo_dagster.draw import draw
-from octo_dagster.ledger import Entry, Ledger
-from octo_dagster.ledger_tables import MAYBE, UNSURE
-from octo_dagster.mapping import encoded
+from octo_dagster.delivery.draw import draw
+from octo_dagster.delivery.ledger import Entry, Ledger
+from octo_dagster.delivery.ledger_tables import MAYBE, UNSURE
+from octo_dagster.delivery.mapping import encoded
+from octo_dagster.delivery.plan import Folder, Options, Plan
 from octo_dagster.model import Mode
-from octo_dagster.plan import Folder, Options, Plan
 from octo_dagster.sync import Sync
 from octo_dagster.warehouse import Warehouse
 from tests.unit.test_mapping import sync_of

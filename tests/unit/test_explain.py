@@ -11,9 +11,9 @@ import pyarrow as pa
 import pytest
 
 from assets.scores.rfm import rfm
-from octo_dagster import scoring
 from octo_dagster.errors import SourceError
-from octo_dagster.explain import explain, masked
+from octo_dagster.scoring import compute as scoring
+from octo_dagster.scoring.explain import explain, masked
 from octo_dagster.warehouse import Warehouse
 from tests.orders import SCHEMA
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from connectors.sandbox.server import Sandbox
+from octo_dagster.delivery.guard import allowed, trips
+from octo_dagster.delivery.plan import Counts, Plan
 from octo_dagster.errors import PlanRefused, PlanStale
-from octo_dagster.guard import allowed, trips
 from octo_dagster.model import FieldType
-from octo_dagster.plan import Counts, Plan
 from octo_dagster.run import carry_out
 from octo_dagster.sync import Guards
 from tests.contract.examinees import BREVO, SALESFORCE, WEBHOOK, Examinee

@@ -12,10 +12,10 @@ import requests
 
 from connectors.destinations.webhook import Webhook
 from connectors.sandbox.server import Sandbox
+from octo_dagster.delivery.http import READ_TRIES, Call, session
+from octo_dagster.delivery.pace import UNPACED
 from octo_dagster.destination import AnyDestination
 from octo_dagster.errors import ConfigError, Expired, Fatal, Retryable, Unanswered
-from octo_dagster.http import READ_TRIES, Call, session
-from octo_dagster.pace import UNPACED
 
 HOST = "https://hooks.example.com"
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from connectors import registry
+from octo_dagster.canonical.intake import Intake
+from octo_dagster.canonical.pull import pull
 from octo_dagster.document import load
 from octo_dagster.errors import ConfigError
-from octo_dagster.intake import Intake
-from octo_dagster.pull import pull
 from octo_dagster.warehouse import Warehouse
 
 ORDERS = "columns: {order_id: id, ordered_at: at, net_amount: total}"

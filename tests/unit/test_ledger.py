@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from octo_dagster.delivery.ledger import Entry, Ledger, OpenBatch
+from octo_dagster.delivery.ledger_tables import CHANGELOG, FIELDS, MAYBE, RUNS, SNAPSHOT, UNSURE
 from octo_dagster.errors import Busy
-from octo_dagster.ledger import Entry, Ledger, OpenBatch
-from octo_dagster.ledger_tables import CHANGELOG, FIELDS, MAYBE, RUNS, SNAPSHOT, UNSURE
 from tests.postgres import postgres  # noqa: F401 - a fixture
 
 AT = datetime(2026, 11, 22, 12, tzinfo=UTC).replace(tzinfo=None)

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.registry import destinations
-from octo_dagster.compare import differing
+from octo_dagster.delivery.compare import differing
+from octo_dagster.delivery.mapping import compiled, decoded, encoded
 from octo_dagster.errors import ConfigError
-from octo_dagster.mapping import compiled, decoded, encoded
 from octo_dagster.model import Fields
 from octo_dagster.sync import Sync
 from tests.contract.examinees import BREVO, WEBHOOK, Examinee

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from octo_dagster.delivery.pace import Pace
 from octo_dagster.destination import Rate
-from octo_dagster.pace import Pace
 
 CALLER = """
 import sys, time
 from pathlib import Path
 from octo_dagster.destination import Rate
-from octo_dagster.pace import Pace
+from octo_dagster.delivery.pace import Pace
 pace = Pace([Rate(5, 0.5)], Path(sys.argv[1]), "shop")
 print("ready", flush=True)
 sys.stdin.readline()

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import CompileError
 
-from octo_dagster.portable import cents, class_by_cuts, class_by_rank, day, days, quantile_cuts, whole
-from octo_dagster.scoring import compiled
+from octo_dagster.scoring.compute import compiled
+from octo_dagster.scoring.portable import cents, class_by_cuts, class_by_rank, day, days, quantile_cuts, whole
 from tests.postgres import postgres
 
 __all__ = ["postgres"]

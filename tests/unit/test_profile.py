@@ -13,9 +13,10 @@ import pytest
 import sqlalchemy as sa
 
 from assets.scores.rfm import rfm
-from octo_dagster import profile, scoring
 from octo_dagster.errors import ConfigError, SourceError
 from octo_dagster.score import Tables, score
+from octo_dagster.scoring import compute as scoring
+from octo_dagster.scoring import profile
 from octo_dagster.warehouse import Warehouse
 from tests.orders import SCHEMA, Rows, rows_of
 

@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from assets.scores.rfm import rfm
-from octo_dagster import scoring
 from octo_dagster.errors import ConfigError
-from octo_dagster.segments import default_segments
+from octo_dagster.scoring import compute as scoring
+from octo_dagster.scoring.segments import default_segments
 from octo_dagster.warehouse import Warehouse
 from tests.orders import Rows, scored, select
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 import yaml
 
 from assets.scores.rfm import rfm
-from octo_dagster import scoring
+from octo_dagster.scoring import compute as scoring
 from tests.orders import SCHEMA, Rows, fill, scored, select
 from tests.postgres import postgres, scores_only
 

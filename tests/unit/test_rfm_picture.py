@@ -9,7 +9,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 
 from assets.scores.rfm import rfm
-from octo_dagster.pictures import RFM_PLANE, rfm_heatmap, summed
+from octo_dagster.scoring.pictures import RFM_PLANE, rfm_heatmap, summed
 from octo_dagster.warehouse import Warehouse
 from tests.orders import scored
 

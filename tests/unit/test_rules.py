@@ -12,7 +12,7 @@ import pytest
 
 from octo_dagster import document
 from octo_dagster.errors import ConfigError
-from octo_dagster.rules import Audience, where_sql
+from octo_dagster.scoring.rules import Audience, where_sql
 
 AUDIENCES = sorted((Path(__file__).parents[2] / "assets/audiences").glob("*.yaml"))
 ROWS = pa.table(

@@ -15,9 +15,10 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from assets.scores.rfm import rfm
-from octo_dagster import canonical, scoring
+from octo_dagster.canonical import contracts as canonical
 from octo_dagster.errors import ConfigError, SourceError
 from octo_dagster.score import Score, Tables, score
+from octo_dagster.scoring import compute as scoring
 from octo_dagster.warehouse import Warehouse
 from tests.orders import SCHEMA, fill, rows_of, scored, select
 from tests.postgres import postgres, scores_only

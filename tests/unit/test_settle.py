@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from octo_dagster.courier import complete, judged, unlike
+from octo_dagster.delivery.courier import complete, judged, unlike
+from octo_dagster.delivery.journal import doubtful, entry
+from octo_dagster.delivery.ledger_tables import MAYBE, UNSURE
+from octo_dagster.delivery.mapping import decoded
+from octo_dagster.delivery.plan import Line
+from octo_dagster.delivery.settle import ranges
 from octo_dagster.errors import Fatal
-from octo_dagster.journal import doubtful, entry
-from octo_dagster.ledger_tables import MAYBE, UNSURE
-from octo_dagster.mapping import decoded
 from octo_dagster.model import Batch, Change, Fields, FieldType, Op, Outcome, Receipt, Sent
-from octo_dagster.plan import Line
-from octo_dagster.settle import ranges
 from tests.stories.conftest import shop  # noqa: F401 - a fixture
 from tests.world import World, row
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
+from octo_dagster.delivery.ledger import Ledger
+from octo_dagster.delivery.plan import Plan, definition
 from octo_dagster.errors import Fatal, GuardTripped, PlanRefused, PlanStale
-from octo_dagster.ledger import Ledger
-from octo_dagster.plan import Plan, definition
 from octo_dagster.sync import Guards, Sync
 from octo_dagster.warehouse import Warehouse
 

@@ -15,7 +15,8 @@ import pyarrow as pa
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
 
-from octo_dagster import canonical, document
+from octo_dagster import document
+from octo_dagster.canonical import contracts as canonical
 from octo_dagster.errors import ConfigError, SourceError
 from octo_dagster.model import FieldType
 from octo_dagster.score import Column, Score, Tables

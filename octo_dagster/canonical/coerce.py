@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from octo_dagster.canonical import TYPES, Field
-from octo_dagster.intake import Mapped
+from octo_dagster.canonical.contracts import TYPES, Field
+from octo_dagster.canonical.intake import Mapped
 from octo_dagster.warehouse import quoted as literal
 
 YES = "('true', 't', 'yes', 'y', '1', 'oui', 'o', 'vrai')"

@@ -13,8 +13,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from octo_dagster.delivery.mapping import decoded
 from octo_dagster.errors import PlanStale
-from octo_dagster.mapping import decoded
 from octo_dagster.model import Fields, FieldType
 from octo_dagster.sync import Nulls, Sync
 

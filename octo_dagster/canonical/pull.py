@@ -19,10 +19,10 @@ import duckdb
 import pyarrow as pa
 from deltalake.exceptions import DeltaError
 
-from octo_dagster.canonical import CONTRACTS
-from octo_dagster.coerce import Raw, magnitude
+from octo_dagster.canonical.coerce import Raw, magnitude
+from octo_dagster.canonical.contracts import CONTRACTS
+from octo_dagster.canonical.intake import Intake, TableIntake
 from octo_dagster.errors import ConfigError, OctoError, SourceError
-from octo_dagster.intake import Intake, TableIntake
 from octo_dagster.source import Reading
 from octo_dagster.warehouse import Warehouse
 from octo_dagster.warehouse import quoted as literal

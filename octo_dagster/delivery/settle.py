@@ -10,12 +10,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from octo_dagster.courier import Courier, unlike
+from octo_dagster.delivery.courier import Courier, unlike
+from octo_dagster.delivery.journal import doubtful, entry
+from octo_dagster.delivery.ledger import Entry, Ledger, OpenBatch
+from octo_dagster.delivery.plan import Folder, Line, Plan
 from octo_dagster.errors import Fatal
-from octo_dagster.journal import doubtful, entry
-from octo_dagster.ledger import Entry, Ledger, OpenBatch
 from octo_dagster.model import Batch, Change, Fields, Op, Outcome, Receipt
-from octo_dagster.plan import Folder, Line, Plan
 from octo_dagster.sync import Sync
 
 

@@ -14,11 +14,11 @@ from datetime import datetime
 import duckdb
 import pyarrow as pa
 
-from octo_dagster.canonical import CONTRACTS, REJECTED, Contract
+from octo_dagster.canonical.contracts import CONTRACTS, REJECTED, Contract
+from octo_dagster.canonical.intake import Intake
+from octo_dagster.canonical.judge import judged
+from octo_dagster.canonical.pull import naive, quoted
 from octo_dagster.errors import ConfigError, SourceError
-from octo_dagster.intake import Intake
-from octo_dagster.judge import judged
-from octo_dagster.pull import naive, quoted
 from octo_dagster.warehouse import Warehouse
 from octo_dagster.warehouse import quoted as literal
 

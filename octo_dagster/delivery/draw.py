@@ -19,12 +19,11 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from octo_dagster.compare import differing
-from octo_dagster.ledger import Ledger
-from octo_dagster.ledger_tables import MAYBE, UNSURE
-from octo_dagster.mapping import Compiled, column, compiled, decoded
-from octo_dagster.model import Mode
-from octo_dagster.plan import (
+from octo_dagster.delivery.compare import differing
+from octo_dagster.delivery.ledger import Ledger
+from octo_dagster.delivery.ledger_tables import MAYBE, UNSURE
+from octo_dagster.delivery.mapping import Compiled, column, compiled, decoded
+from octo_dagster.delivery.plan import (
     ADDED,
     CHANGED,
     CHANGES,
@@ -38,6 +37,7 @@ from octo_dagster.plan import (
     definition,
     sendable,
 )
+from octo_dagster.model import Mode
 from octo_dagster.sync import Sync
 from octo_dagster.warehouse import Warehouse, quoted
 

@@ -13,12 +13,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from octo_dagster.compare import missing
+from octo_dagster.delivery.compare import missing
+from octo_dagster.delivery.http import Call, session
+from octo_dagster.delivery.pace import Pace
 from octo_dagster.destination import AnyDestination, FieldReport
 from octo_dagster.errors import Expired, Retryable
-from octo_dagster.http import Call, session
 from octo_dagster.model import Batch, Fields, Op, Outcome, Receipt, Sent
-from octo_dagster.pace import Pace
 
 T = TypeVar("T")
 

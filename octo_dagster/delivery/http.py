@@ -18,9 +18,9 @@ from urllib.parse import urlsplit
 import requests
 from requests.adapters import HTTPAdapter
 
+from octo_dagster.delivery.pace import Pace
 from octo_dagster.destination import AnyDestination
 from octo_dagster.errors import ConfigError, DeliveryError, Fatal, Retryable, Unanswered
-from octo_dagster.pace import Pace
 
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 120.0

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from octo_dagster.compare import missing
-from octo_dagster.courier import Courier
-from octo_dagster.guard import allowed
-from octo_dagster.ledger import Ledger
-from octo_dagster.ledger_tables import FIELDS, MAYBE, SNAPSHOT, UNSURE
-from octo_dagster.mapping import decoded
+from octo_dagster.delivery.compare import missing
+from octo_dagster.delivery.courier import Courier
+from octo_dagster.delivery.guard import allowed
+from octo_dagster.delivery.ledger import Ledger
+from octo_dagster.delivery.ledger_tables import FIELDS, MAYBE, SNAPSHOT, UNSURE
+from octo_dagster.delivery.mapping import decoded
 from octo_dagster.model import Fields
 from octo_dagster.sync import Sync
 

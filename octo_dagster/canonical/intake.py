@@ -37,7 +37,7 @@ from pydantic import (
     model_validator,
 )
 
-from octo_dagster.canonical import CONTRACTS
+from octo_dagster.canonical.contracts import CONTRACTS
 from octo_dagster.source import Pull, Source
 from octo_dagster.sync import Frozen, Share
 

@@ -24,8 +24,7 @@ import sqlalchemy as sa
 from filelock import FileLock, Timeout
 from sqlalchemy.dialects import postgresql, sqlite
 
-from octo_dagster.errors import Busy
-from octo_dagster.ledger_tables import (
+from octo_dagster.delivery.ledger_tables import (
     BATCHES,
     CHANGELOG,
     FIELDS,
@@ -37,6 +36,7 @@ from octo_dagster.ledger_tables import (
     UNSURE,
     engine,
 )
+from octo_dagster.errors import Busy
 
 
 @dataclass(frozen=True, slots=True)

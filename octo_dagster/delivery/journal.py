@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from octo_dagster.compare import same
-from octo_dagster.ledger import Entry
-from octo_dagster.ledger_tables import MAYBE, UNSURE
-from octo_dagster.mapping import encoded
+from octo_dagster.delivery.compare import same
+from octo_dagster.delivery.ledger import Entry
+from octo_dagster.delivery.ledger_tables import MAYBE, UNSURE
+from octo_dagster.delivery.mapping import encoded
+from octo_dagster.delivery.plan import Line
 from octo_dagster.model import Fields, Op, Outcome, Receipt
-from octo_dagster.plan import Line
 
 
 def entry(line: Line, op: Op, receipt: Receipt) -> Entry:

@@ -11,10 +11,10 @@ from decimal import Decimal
 
 import duckdb
 
-from octo_dagster.canonical import CONTRACTS, TYPES, Contract, Field
-from octo_dagster.coerce import Raw, magnitude, text, translated, value
-from octo_dagster.intake import Intake, Mapped, SoftDelete, TableIntake
-from octo_dagster.pull import quoted
+from octo_dagster.canonical.coerce import Raw, magnitude, text, translated, value
+from octo_dagster.canonical.contracts import CONTRACTS, TYPES, Contract, Field
+from octo_dagster.canonical.intake import Intake, Mapped, SoftDelete, TableIntake
+from octo_dagster.canonical.pull import quoted
 from octo_dagster.warehouse import quoted as literal
 
 SHOWN = 100

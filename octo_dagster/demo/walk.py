@@ -23,12 +23,12 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from connectors.sandbox.server import Sandbox
 from octo_dagster import show
 from octo_dagster.config import Project
-from octo_dagster.explain import explain
-from octo_dagster.pictures import RFM_PLANE, rfm_heatmap
-from octo_dagster.plan import Plan
+from octo_dagster.delivery.plan import Plan
+from octo_dagster.demo.shop import Shop
 from octo_dagster.refresh import Refreshed, refresh
 from octo_dagster.run import Report, carry_out, new_run, prepare
-from octo_dagster.shop import Shop
+from octo_dagster.scoring.explain import explain
+from octo_dagster.scoring.pictures import RFM_PLANE, rfm_heatmap
 
 CREDENTIALS = {
     "SALESFORCE_CLIENT_ID": "octo-app",

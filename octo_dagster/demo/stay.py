@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from octo_dagster.demo import opened
+from octo_dagster.demo.walk import opened
 
 SANDBOX_PORT = 4100
 DAGSTER_PORT = 3000

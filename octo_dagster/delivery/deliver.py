@@ -8,15 +8,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from octo_dagster.courier import Courier
+from octo_dagster.delivery.courier import Courier
+from octo_dagster.delivery.journal import unlogged
+from octo_dagster.delivery.ledger import Entry, Ledger, OpenBatch
+from octo_dagster.delivery.mapping import encoded
+from octo_dagster.delivery.plan import REMOVED, Folder, Line, Plan
+from octo_dagster.delivery.settle import Sent, Settled, close, ranges, settle_one
 from octo_dagster.destination import Limits
 from octo_dagster.errors import BatchRejected, ConfigError, DeliveryError, Unanswered
-from octo_dagster.journal import unlogged
-from octo_dagster.ledger import Entry, Ledger, OpenBatch
-from octo_dagster.mapping import encoded
 from octo_dagster.model import Mode, Op, Outcome, Receipt, Removal
-from octo_dagster.plan import REMOVED, Folder, Line, Plan
-from octo_dagster.settle import Sent, Settled, close, ranges, settle_one
 from octo_dagster.sync import Sync
 
 RESENDS = 3

@@ -1,0 +1,1 @@
+"""The whole path, walked on this machine with a real shop."""

@@ -1,0 +1,1 @@
+"""How scores are compiled, run, joined into the profile, ruled over and explained."""
