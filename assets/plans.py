@@ -83,7 +83,7 @@ def invalid(setup: Setup, drawn: Plan) -> Mapping[str, int]:
     if not drawn.counts.invalid:
         return {}
     rows = setup.project.plans.invalid(drawn.sync, drawn.id)
-    return dict(Counter(told.discreet(str(row["reason"])) for row in rows).most_common(20))
+    return dict(Counter(told.discreet(row.reason) for row in rows).most_common(20))
 
 
 def guards(sync: Sync, drawn: Plan) -> dg.AssetCheckResult:

@@ -132,5 +132,6 @@ class Invalid:
     """A row Octo refuses to send, before any call: no key, a key twice, a value that will not coerce."""
 
     key: str | None
-    field: str
+    """As compared; None when the row has none."""
     reason: str
+    """`field: what is wrong with it`."""

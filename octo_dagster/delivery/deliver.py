@@ -69,10 +69,9 @@ def deliver(delivery: Delivery) -> None:
 
 def log_invalid(delivery: Delivery) -> None:
     """Every row refused before any call, into the log with its reason."""
-    rows = delivery.folder.invalid(delivery.sync.name, delivery.plan.id)
     entries = [
-        Entry(row["key"] or "", row["key"] or "", "refused", "invalid", None, None, True, None, row["reason"])
-        for row in rows
+        Entry(row.key or "", row.key or "", "refused", "invalid", None, None, keep=True, reason=row.reason)
+        for row in delivery.folder.invalid(delivery.sync.name, delivery.plan.id)
     ]
     if entries:
         delivery.ledger.log(delivery.sync.name, delivery.run, entries)

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from octo_dagster.delivery.mapping import decoded
 from octo_dagster.errors import PlanStale
-from octo_dagster.model import Fields, FieldType
+from octo_dagster.model import Fields, FieldType, Invalid
 from octo_dagster.sync import Nulls, Sync
 
 CHANGES = pa.schema(
@@ -157,12 +157,10 @@ class Folder:
                 created=row["created"],
             )
 
-    def invalid(self, sync: str, plan: str) -> list[dict[str, str | None]]:
-        """The rows refused before any call: key (None when it has none) and reason."""
-        rows: list[dict[str, str | None]] = pq.read_table(
-            self.path(sync, plan) / "invalid.parquet"
-        ).to_pylist()
-        return rows
+    def invalid(self, sync: str, plan: str) -> list[Invalid]:
+        """The rows refused before any call."""
+        rows = pq.read_table(self.path(sync, plan) / "invalid.parquet").to_pylist()
+        return [Invalid(row["key"], row["reason"]) for row in rows]
 
     def prune(self, sync: str, keep: set[str], newest: int = 5) -> None:
         """Delete old plans: they hold personal data and serve nobody. `keep` are still needed."""
