@@ -2,7 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo dev test check format bench prove clean
+OLDEST := .venv-oldest/bin
+
+.PHONY: demo dev test check format bench prove oldest clean
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Octo needs Python 3.11 or later")'
@@ -35,5 +37,11 @@ bench: .venv/ready  ## ratios against a peer or a limit, measured in one run
 prove: .venv/ready  ## the slow proofs, whole: every crash, every fault
 	OCTO_PROVE=all $(BIN)/python -m pytest -n 2 --dist worksteal -m prove tests
 
+oldest:             ## the suite on the oldest DuckDB we promise to run on
+	test -x $(OLDEST)/python || $(PYTHON) -m venv .venv-oldest
+	sed 's/^duckdb==.*/duckdb==1.5.6/' constraints.txt > .venv-oldest/constraints.txt
+	$(OLDEST)/python -m pip install --quiet --disable-pip-version-check -c .venv-oldest/constraints.txt -e '.[demo,dev]'
+	$(OLDEST)/python -m pytest -n 2 --dist worksteal tests/unit tests/stories tests/contract
+
 clean:
-	rm -rf .venv .octo
+	rm -rf .venv .venv-oldest .octo
