@@ -1,0 +1,1 @@
+"""Whom we talk to: sources, destinations, and the destinations' twins."""

@@ -1,0 +1,1 @@
+"""What syncing is: nouns, verbs, ledger, configuration. Knows no Dagster, but for `definitions`."""

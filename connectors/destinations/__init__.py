@@ -1,0 +1,1 @@
+"""Somewhere to send records: one file a vendor."""

@@ -1,0 +1,1 @@
+"""The same vendors, on your machine."""

@@ -1,0 +1,1 @@
+"""Something with rows: one file a kind."""
