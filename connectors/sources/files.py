@@ -13,7 +13,7 @@ import sys
 from collections.abc import Generator, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -41,6 +41,8 @@ class Files(Source):
     """Left out, whichever of `, ; tab |` the header has most of."""
     quote: str = '"'
     encoding: str = "utf-8-sig"
+
+    lists_keys: ClassVar = False
 
     def columns(self, pull: Pull) -> tuple[str, ...]:
         """The header of the first file; JSON lines have none, and neither has an empty folder."""
