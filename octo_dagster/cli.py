@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from octo_dagster import run, show
+from octo_dagster.canonical.conform import rejected_rows
 from octo_dagster.config import Project
 from octo_dagster.delivery import guard
 from octo_dagster.delivery.ledger_tables import CHANGELOG
@@ -159,6 +160,19 @@ def log(
         answer(rows)
     else:
         show.log(console, rows)
+
+
+@app.command()
+def rejected(
+    table: Annotated[str | None, typer.Argument(help="Only of this table: orders, customers …")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """The source rows that broke their table's contract, each with its reason."""
+    rows = rejected_rows(Project.here().warehouse, table)
+    if as_json:
+        answer(rows)
+    else:
+        show.rejected(console, rows)
 
 
 @app.command()

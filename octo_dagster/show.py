@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from octo_dagster.delivery.mapping import encoded
@@ -43,13 +44,29 @@ def found(console: Console, what: Mapping[str, Sequence[str]], secrets: Mapping[
 
 
 def refreshed(console: Console, made: Refreshed) -> None:
-    """What came in, what was refused, and the profile that came of it."""
-    table = grid("Judged rows", "table", "read", "kept", "rejected", "why")
+    """What came in, what was refused, and the profile that came of it. Every row read is in one column."""
+    table = grid("Judged rows", "table", "read", "kept", "repeated", "older", "deleted", "rejected")
     for one in made.conformed:
-        why = ", ".join(f"{reason} ({count:,})" for reason, count in list(one.reasons.items())[:3])
-        table.add_row(one.table, f"{one.read:,}", f"{one.kept:,}", f"{one.rejected:,}", why)
+        fates = (one.read, one.kept, one.collapsed, one.superseded, one.deleted, one.rejected)
+        table.add_row(one.table, *(f"{count:,}" for count in fates))
     console.print(table)
+    for one in made.conformed:
+        for reason, count in one.reasons.items():
+            console.print(f"  {one.table}: {reason}: {count:,}", markup=False, highlight=False)
+    if made.rejected:
+        console.print("Which rows: [bold]octo rejected[/bold]")
     console.print(f"customer_profile: {made.profile.rows:,} customers, as of {made.profile.as_of}")
+
+
+def rejected(console: Console, rows: Sequence[Mapping[str, Any]], most: int = 100) -> None:
+    """Source rows that were refused; beyond `most`, how many more there are."""
+    table = grid("Rejected rows", "table", "key", "from", "field", "value", "reason")
+    for row in rows[:most]:
+        cells = [row[name] or "" for name in ("table", "key", "origin", "field", "value", "reason")]
+        table.add_row(*(escape(cell) for cell in cells))
+    console.print(table)
+    if len(rows) > most:
+        console.print(f"… and {len(rows) - most:,} more: octo rejected --json", highlight=False)
 
 
 def plan(console: Console, drawn: Plan, trips: Sequence[str], lines: Iterable[Line]) -> None:

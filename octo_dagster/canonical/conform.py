@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -132,6 +133,17 @@ def record(
     ).to_arrow_table()
     where = f'source = {literal(source)} and "table" = {literal(table)}'
     warehouse.replace_part("rejected_rows", rows.cast(REJECTED), where)
+
+
+def rejected_rows(warehouse: Warehouse, table: str | None = None) -> list[dict[str, Any]]:
+    """What is refused now, in one canonical table or in all; none before anything was judged."""
+    if "rejected_rows" not in warehouse.names():
+        return []
+    wanted = "true" if table is None else f'"table" = {literal(table)}'
+    query = f'select * from rejected_rows where {wanted} order by source, "table", reason, field, key, origin'
+    with warehouse.connect() as connection:
+        rows: list[dict[str, Any]] = connection.sql(query).to_arrow_table().to_pylist()
+    return rows
 
 
 def bound(intake: Intake, table: str, counted: Mapping[str, int], told: Mapping[str, int]) -> None:

@@ -263,3 +263,34 @@ def test_check_says_what_there_is(shop: World, octo: Octo, tmp_path: Path) -> No
     shop.say(nonsense=1)
     code, told = octo("check", "--json")
     assert (code, "customers.yaml: nonsense: " in told) == (2, True)
+
+
+SHOP = """
+source: {type: files, folder: FOLDER}
+max_rejected: 90%
+tables:
+  customers: {from: customers.csv, columns: {customer_id: id}}
+  orders: {from: orders.csv, columns: {order_id: id, customer_id: who, ordered_at: at, net_amount: paid}}
+"""
+
+
+def test_every_source_row_is_told_of(shop: World, octo: Octo, tmp_path: Path) -> None:
+    """`octo run` says what became of each row read; `octo rejected` shows every refused one and why."""
+    sources = tmp_path / "assets" / "sources"
+    sources.mkdir(parents=True)
+    (sources / "csv.yaml").write_text(SHOP.replace("FOLDER", str(tmp_path)))
+    (tmp_path / "customers.csv").write_text("id\n1\n1\n2\n")
+    (tmp_path / "orders.csv").write_text(
+        "id,who,at,paid\na,1,2024-01-01,3\nb,[9],2024-01-01,3\nc,1,soon,3\n,1,2024-01-01,3\n"
+    )
+    assert octo("rejected", "--json") == (0, "[]\n")
+    code, told = octo("run", "--base")
+    assert (code, "customer_id: unknown: 1" in told, "key: no key: 1" in told) == (0, True, True)
+    rows = json.loads(octo("rejected", "orders", "--json")[1])
+    assert [(row["key"], row["field"], row["value"], row["reason"]) for row in rows] == [
+        (None, "key", None, "no key"),
+        ("c", "ordered_at", "soon", "not a date"),
+        ("b", "customer_id", "[9]", "unknown"),
+    ]
+    assert "[9]" in octo("rejected")[1]
+    assert json.loads(octo("rejected", "customers", "--json")[1]) == []
