@@ -92,7 +92,7 @@ def check_place(sync: Sync, ledger: Ledger) -> None:
 
 
 def check_account(sync: Sync, ledger: Ledger, account: str) -> None:
-    """Fatal when the credentials belong to another account than the one first delivered to."""
+    """Fatal when the credentials belong to another account than the one delivered to."""
     check_place(sync, ledger)
     known = ledger.account(sync.name)
     if known is None:
@@ -100,5 +100,6 @@ def check_account(sync: Sync, ledger: Ledger, account: str) -> None:
     elif (was := known.partition(AT)[0]) != account:
         raise Fatal(
             f"{sync.name}: these credentials belong to {sync.destination.type} account {account!r}, "
-            f"but this sync delivers to {was!r}; nothing was written"
+            f"but this sync delivers to {was!r}; nothing was written. "
+            f"Give the sync for the new account a name of its own"
         )

@@ -136,20 +136,25 @@ class Ledger:
             return connection.scalar(sa.select(SYNCS.c.revision).where(SYNCS.c.sync == sync)) or 0
 
     def account(self, sync: str) -> str | None:
-        """The account this sync first delivered to."""
+        """The account that may hold something of this sync; None while none does."""
+        held = sa.exists().where(SNAPSHOT.c.sync == sync, SNAPSHOT.c.fingerprint.is_not(None))
+        sent = sa.exists().where(BATCHES.c.sync == sync)
         with self.reading() as connection:
-            found: str | None = connection.scalar(sa.select(SYNCS.c.account).where(SYNCS.c.sync == sync))
+            found: str | None = connection.scalar(
+                sa.select(SYNCS.c.account).where(SYNCS.c.sync == sync, held | sent)
+            )
             return found
 
     def bind(self, sync: str, account: str) -> None:
-        """Remember the account of a sync that has none yet."""
+        """Remember the account of a sync; one that may hold something of it stays."""
+        if self.account(sync) is not None:
+            return
         with self.engine.begin() as connection:
+            known = connection.scalar(sa.select(SYNCS.c.account).where(SYNCS.c.sync == sync))
+            if known == account:
+                return  # nothing moved: a plan that was drawn stays fresh
             self.touch(connection, sync)
-            connection.execute(
-                sa.update(SYNCS)
-                .where(SYNCS.c.sync == sync, SYNCS.c.account.is_(None))
-                .values(account=account)
-            )
+            connection.execute(sa.update(SYNCS).where(SYNCS.c.sync == sync).values(account=account))
 
     def touch(self, connection: sa.Connection, sync: str) -> None:
         added = self.insert(SYNCS).values(sync=sync, revision=1)

@@ -17,7 +17,7 @@ SYNCS = sa.Table(
     "syncs",
     TABLES,
     sa.Column("sync", sa.Text, primary_key=True),
-    sa.Column("account", sa.Text, comment="account and place first delivered to"),
+    sa.Column("account", sa.Text, comment="account and place delivered to"),
     sa.Column("revision", sa.BigInteger, nullable=False, comment="grows with every write to the sync"),
 )
 SNAPSHOT = sa.Table(

@@ -61,6 +61,20 @@ def test_another_place_is_another_sync(
     assert len(sandbox.calls(examinee.name)) == calls
 
 
+def test_a_mistyped_address_can_be_mended(
+    tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An address that took nothing may be corrected; one that took something is the sync's for good."""
+    shop = shop_of(WEBHOOK, tmp_path, sandbox, monkeypatch).have([row(1)])
+    address = str(WEBHOOK.settings["url"])
+    shop.say(destination={**WEBHOOK.settings, "url": f"{address}/no/such"})
+    assert shop.deliver().exit_code == 7
+    shop.say(destination=WEBHOOK.settings)
+    assert shop.deliver().tally.accepted == 1
+    shop.say(destination={**WEBHOOK.settings, "url": f"{address}2"}).have([row(2)])
+    assert "these credentials belong to" in str(shop.deliver().error)
+
+
 def test_an_edited_audience_makes_a_plan_stale(
     tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

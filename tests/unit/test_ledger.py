@@ -168,10 +168,15 @@ def test_every_write_moves_the_revision(ledger: Ledger) -> None:
 
 
 def test_the_first_account_stays(ledger: Ledger) -> None:
-    """The account first delivered to is remembered, and no later one replaces it."""
+    """Once an account may hold something of a sync it is the sync's; a mistaken one that holds nothing is not."""
+    ledger.bind("s", "mistaken")
     assert ledger.account("s") is None
     ledger.bind("s", "first")
+    ledger.intend("s", "r", batch())
     ledger.bind("s", "second")
+    assert ledger.account("s") == "first"
+    ledger.settle("s", "r", "b1", [held("a")], None)
+    ledger.bind("s", "third")
     assert ledger.account("s") == "first"
 
 
