@@ -155,7 +155,10 @@ def log(
     query = sa.select(CHANGELOG).where(CHANGELOG.c.sync == sync).order_by(CHANGELOG.c.id.desc()).limit(most)
     if outcome:
         query = query.where(CHANGELOG.c.outcome == outcome)
-    rows = [dict(row) for row in Project.here().ledger.read(query)]
+    project = Project.here()
+    rows = [dict(row) for row in project.ledger.read(query)]
+    if not rows:
+        project.sync(sync)  # a mistyped name is no empty log; that of a sync that is no more can be read
     if as_json:
         answer(rows)
     else:

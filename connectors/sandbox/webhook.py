@@ -1,6 +1,7 @@
 """A receiver of webhooks: not a vendor but what a developer would write at the other end.
 
-It takes any address below its prefix; each address keeps its own records. Its secret is `sandbox-key`.
+It takes any one word below its prefix (`/shop`, not `/my/shop`); each keeps its own records. Its secret is
+`sandbox-key`.
 """
 
 from __future__ import annotations
