@@ -71,6 +71,8 @@ class Source(BaseModel, ABC):
 
     lists_keys: ClassVar[bool] = True
     """Whether `keys` can be asked, as `deletes: reconcile` needs."""
+    rereads: ClassVar[bool] = False
+    """Whether a part that changed is read again from its start; `_origin` is then `part:line`."""
 
     @abstractmethod
     def columns(self, pull: Pull) -> tuple[str, ...]:

@@ -1,5 +1,8 @@
 """A folder where files arrive: CSV, JSON lines, Parquet. A file once read is read again only if it changed.
 
+A row that a changed file no longer has stays, as do those of a file that is gone: files bring news and take
+nothing back. To say that a row is deleted, give it a column that does: `deletes: {column: …}`.
+
 CSV and JSON values are kept as text, exactly as spelled. A line that cannot be read is a row with a
 `_fault` and its file and line in `_origin`; blank lines are no rows."""
 
@@ -43,6 +46,7 @@ class Files(Source):
     encoding: str = "utf-8-sig"
 
     lists_keys: ClassVar = False
+    rereads: ClassVar = True
 
     def columns(self, pull: Pull) -> tuple[str, ...]:
         """The header of the first file; JSON lines have none, and neither has an empty folder."""

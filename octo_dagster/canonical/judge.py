@@ -20,6 +20,9 @@ from octo_dagster.warehouse import quoted as literal
 SHOWN = 100
 """Most characters of a refused value that are kept."""
 
+NAMELESS = "(_fault is not null or _key is null)"
+"""A row that no key tells from others."""
+
 Fault = tuple[str, str, str]
 """A field, a condition under which it is at fault, and the reason."""
 
@@ -40,7 +43,7 @@ def judged(
         faults.append(("quantity", "quantity < 0 and not is_return", "negative quantity"))
     extras = "".join(f"{quoted(name)}, " for name in told.columns if name not in contract.names)
     return f"""create temp table judged_{number} as
-        with ranked as ({priced(ranked(f"source_{number}"), intake, table)}),
+        with ranked as ({priced(ranked(f"source_{number}", intake.source.rereads), intake, table)}),
         examined as (select *, {fault_number(faults)} as _no from ranked)
         select {columns(intake, contract)}, {extras} _key, _origin,
             case when _rank > 1 then 'superseded' when _torn then 'rejected' when _n > 1 then 'collapsed'
@@ -133,19 +136,31 @@ def gone(told: TableIntake, raw: dict[str, str]) -> str:
     return f"(_deleted or {word} not in ('', '0', 'f', 'false', 'n', 'no'))"
 
 
-def ranked(source: str) -> str:
+def ranked(source: str, rereads: bool) -> str:
     """Of every key: `_rank` 1 the newest versions, `_n` counts the equal ones among them, `_torn` when they
-    differ. Only keys that come more than once are sorted; rows without a key stand for themselves."""
+    differ. Only keys that come more than once are sorted; rows without a key stand for themselves, until
+    the file they are from is read again."""
     repeated = f"select _key from {source} where _fault is null group by _key having count(*) > 1"
     many = f"_fault is null and _key is not null and _key in ({repeated})"
     order = "_magnitude desc nulls last, _cursor desc nulls last, _loaded_at desc"
     newest = f"partition by _key order by {order}"
     alike = "partition by _key, _rank"
-    return f"""select *, 1 as _rank, 1 as _n, false as _torn from {source} where not coalesce({many}, false)
+    once = f"select *, 1 as _rank, 1 as _n, false as _torn from {source} where not coalesce({many}, false)"
+    if rereads:
+        once = f"{once} and not {NAMELESS} union all {read_last(source)}"
+    return f"""{once}
         union all
         select *, row_number() over ({alike} order by _origin) as _n,
             min(_hash) over ({alike}) <> max(_hash) over ({alike}) as _torn
         from (select *, rank() over ({newest}) as _rank from {source} where {many})"""
+
+
+def read_last(source: str) -> str:
+    """Rows nobody can tell apart by a key: those of a file's last reading count, older ones are `_rank` 2."""
+    file = "regexp_replace(_origin, ':[0-9]+$', '')"
+    readings = f"select {file} as file, max(_loaded_at) as latest from {source} group by 1"
+    return f"""select n.*, if(n._loaded_at < l.latest, 2, 1) as _rank, 1 as _n, false as _torn
+        from (select * from {source} where {NAMELESS}) n join ({readings}) l on l.file = {file}"""
 
 
 def field_faults(contract: Contract, told: TableIntake, tables: set[str], now: datetime) -> list[Fault]:

@@ -294,3 +294,19 @@ def test_every_source_row_is_told_of(shop: World, octo: Octo, tmp_path: Path) ->
     ]
     assert "[9]" in octo("rejected")[1]
     assert json.loads(octo("rejected", "customers", "--json")[1]) == []
+
+
+def test_a_mended_file_is_no_longer_held_against_its_source(shop: World, octo: Octo, tmp_path: Path) -> None:
+    """Lines without a key that a file no longer has are not counted again each time the file changes."""
+    sources = tmp_path / "assets" / "sources"
+    sources.mkdir(parents=True)
+    (sources / "csv.yaml").write_text(SHOP.replace("FOLDER", str(tmp_path)))
+    (tmp_path / "customers.csv").write_text("id\n1\n")
+    orders = tmp_path / "orders.csv"
+    good = "id,who,at,paid\na,1,2024-01-01,3\n"
+    found = []
+    for lines in (",1,2024-01-01,3\nb,1\n", ",1,2024-01-01,33\nb,1\n", "b,1,2024-01-01,3\n"):
+        orders.write_text(good + lines)
+        made = json.loads(octo("run", "--base", "--json")[1])["tables"][1]
+        found.append([made[fate] for fate in ("read", "kept", "rejected", "superseded")])
+    assert found == [[3, 1, 2, 0], [6, 1, 2, 3], [8, 2, 0, 6]]
