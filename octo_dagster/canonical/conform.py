@@ -147,8 +147,11 @@ def rejected_rows(warehouse: Warehouse, table: str | None = None) -> list[dict[s
 
 
 def bound(intake: Intake, table: str, counted: Mapping[str, int], told: Mapping[str, int]) -> None:
-    """SourceError with the commonest reasons when more was rejected than the file allows."""
-    limit, rejected, read = intake.max_rejected, counted["rejected"], counted["read"]
+    """SourceError with the commonest reasons when more was rejected than the file allows.
+
+    Of the rows that count now: older versions pile up and would make any share of them large."""
+    limit, rejected = intake.max_rejected, counted["rejected"]
+    read = rejected + counted["kept"]
     if rejected <= (limit if isinstance(limit, int) else limit * read):
         return
     top = ", ".join(f"{why} ({rows})" for why, rows in list(told.items())[:5])

@@ -310,3 +310,17 @@ def test_a_mended_file_is_no_longer_held_against_its_source(shop: World, octo: O
         made = json.loads(octo("run", "--base", "--json")[1])["tables"][1]
         found.append([made[fate] for fate in ("read", "kept", "rejected", "superseded")])
     assert found == [[3, 1, 2, 0], [6, 1, 2, 3], [8, 2, 0, 6]]
+
+
+def test_older_versions_do_not_loosen_the_limit(shop: World, octo: Octo, tmp_path: Path) -> None:
+    """`max_rejected` is a share of the rows that count now, however often a file was read before."""
+    sources = tmp_path / "assets" / "sources"
+    sources.mkdir(parents=True)
+    (sources / "csv.yaml").write_text(SHOP.replace("FOLDER", str(tmp_path)).replace("90%", "30%"))
+    (tmp_path / "orders.csv").write_text("id,who,at,paid\n")
+    for version in range(4):
+        (tmp_path / "customers.csv").write_text("id\n1\n2\n" + "\n" * version)
+        assert octo("run", "--base")[0] == 0
+    (tmp_path / "customers.csv").write_text('id\n1\n2\n" "\n')
+    code, told = octo("run", "--base")
+    assert (code, "customers: 1 of 3 rows rejected" in told) == (4, True)
