@@ -1,7 +1,8 @@
 """A folder where files arrive: CSV, JSON lines, Parquet. A file once read is read again only if it changed.
 
-A row that a changed file no longer has stays, as do those of a file that is gone: files bring news and take
-nothing back. To say that a row is deleted, give it a column that does: `deletes: {column: …}`.
+Files bring news: a row that a changed file no longer has stays, unless a column tells (`deletes: {column: …}`)
+or each file is whole (`deletes: reconcile`: what its newest reading lacks is deleted). A file that is gone, or
+was emptied, takes nothing back.
 
 CSV and JSON values are kept as text, exactly as spelled. A line that cannot be read is a row with a
 `_fault` and its file and line in `_origin`; blank lines are no rows."""

@@ -156,10 +156,14 @@ class Intake(Frozen):
 
     @model_validator(mode="after")
     def can_reconcile(self) -> Intake:
-        """Deletions are found by asking for every key, which not every source can tell."""
+        """Deletions are found by asking for every key, or in a file's newest reading."""
         for name, table in self.tables.items():
-            if table.deletes == "reconcile" and not self.source.lists_keys:
+            if table.deletes != "reconcile" or self.source.lists_keys:
+                continue
+            if not self.source.rereads:
                 raise ValueError(f"tables.{name}.deletes: {self.source.type} cannot be asked for its keys")
+            if table.cursor:
+                raise ValueError(f"tables.{name}.deletes: reconcile and cursor do not go together for files")
         return self
 
     def raw(self, table: str) -> str:

@@ -23,6 +23,9 @@ SHOWN = 100
 NAMELESS = "(_fault is not null or _key is null)"
 """A row that no key tells from others."""
 
+FILE = "regexp_replace(_origin, ':[0-9]+$', '')"
+"""The file a row came from."""
+
 Fault = tuple[str, str, str]
 """A field, a condition under which it is at fault, and the reason."""
 
@@ -74,7 +77,7 @@ def said(intake: Intake, table: str, raw: dict[str, str]) -> str:
     cursor = newest(told, contract, raw)
     mapped = ", ".join(quoted(name) for name in told.wanted)
     read = f"""select {", ".join(parts)}, {quoted(told.cursor) if told.cursor else "null"} as _at,
-        {gone(told, raw)} as _gone, _loaded_at, _origin, _fault, hash({mapped}) as _hash
+        {gone(intake, told, raw)} as _gone, _loaded_at, _origin, _fault, hash({mapped}) as _hash
         from {quoted(intake.raw(table))}"""
     # Keys and cursors are made of what was read, one step out: a user's column may have the field's name.
     return f"""select *, {key} as _key, {cursor.sql} as _cursor, {magnitude(cursor)} as _magnitude
@@ -125,8 +128,10 @@ def constant(field: Field) -> str:
     return f"cast({literal(str(field.default))} as {TYPES[field.type].duckdb})"
 
 
-def gone(told: TableIntake, raw: dict[str, str]) -> str:
+def gone(intake: Intake, told: TableIntake, raw: dict[str, str]) -> str:
     """Whether the source says the row is deleted, or a reconciliation found it gone."""
+    if told.deletes == "reconcile" and intake.source.rereads:
+        return f"(_deleted or _loaded_at < max(_loaded_at) over (partition by {FILE}))"
     if not isinstance(told.deletes, SoftDelete) or told.deletes.column not in raw:
         return "_deleted"
     column = quoted(told.deletes.column)
@@ -157,10 +162,9 @@ def ranked(source: str, rereads: bool) -> str:
 
 def read_last(source: str) -> str:
     """Rows nobody can tell apart by a key: those of a file's last reading count, older ones are `_rank` 2."""
-    file = "regexp_replace(_origin, ':[0-9]+$', '')"
-    readings = f"select {file} as file, max(_loaded_at) as latest from {source} group by 1"
+    readings = f"select {FILE} as file, max(_loaded_at) as latest from {source} group by 1"
     return f"""select n.*, if(n._loaded_at < l.latest, 2, 1) as _rank, 1 as _n, false as _torn
-        from (select * from {source} where {NAMELESS}) n join ({readings}) l on l.file = {file}"""
+        from (select * from {source} where {NAMELESS}) n join ({readings}) l on l.file = {FILE}"""
 
 
 def field_faults(contract: Contract, told: TableIntake, tables: set[str], now: datetime) -> list[Fault]:

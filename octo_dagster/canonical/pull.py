@@ -49,7 +49,8 @@ def pull(intake: Intake, table: str, warehouse: Warehouse, now: datetime) -> Pul
     name = intake.raw(table)
     reading = intake.source.read(told.pull(state(warehouse, name, told)))
     rows = keep(name, reading, told, warehouse, now)
-    deleted = bury(intake, table, warehouse, now) if told.deletes == "reconcile" else 0
+    asks = told.deletes == "reconcile" and intake.source.lists_keys
+    deleted = bury(intake, table, warehouse, now) if asks else 0
     return Pulled(name, rows, deleted, warehouse.version(name))
 
 

@@ -115,6 +115,30 @@ def test_a_deleted_row_is_found_by_reconciling(world: World) -> None:
     assert world.orders() == {"1": "10.00", "2": "22.00"}
 
 
+def test_a_row_that_left_its_file_is_deleted(tmp_path: Path) -> None:
+    """Where files are reconciled, a row its file no longer has is gone; other files and an emptied one keep theirs."""
+    told = {"from": "*.csv", "deletes": "reconcile", "columns": {"customer_id": "id"}}
+    shop = intake({"customers": told}, Files(folder=tmp_path))
+    warehouse = Warehouse(tmp_path / "warehouse")
+    steps = (
+        {"a.csv": "id\n1\n2\n", "b.csv": "id\n3\n4\n"},
+        {"a.csv": "id\n1\n"},
+        {"b.csv": "id\n"},
+        {"a.csv": "id\n1\n2\n5\n"},
+    )
+    held = []
+    for hour, files in enumerate(steps):
+        for name, text in files.items():
+            (tmp_path / name).write_text(text)
+        at = NOW + timedelta(hours=hour)
+        pull(shop, "customers", warehouse, at)
+        made = conform("customers", [shop], warehouse, at, f"r{hour}")
+        with warehouse.connect() as connection:
+            rows = connection.execute("select customer_id from customers order by 1").fetchall()
+        held.append(("".join(key for (key,) in rows), made.deleted))
+    assert held == [("1234", 0), ("134", 1), ("134", 1), ("12345", 0)]
+
+
 def test_a_deletion_shows_where_cursors_are_text(tmp_path: Path) -> None:
     """SQLite's values come as text: a row changed at 10 and then deleted is gone, though 9 reads greater."""
     engine = sa.create_engine(f"sqlite:///{tmp_path / 'shop.db'}")

@@ -51,7 +51,7 @@ def test_the_demo_shop_is_sound() -> None:
         ("from: o.csv", "from: o.csv, overlap: 3", "overlap: needs a cursor"),
         ("net_amount", "_x: y, net_amount", "columns: _x: use lower-case letters, digits and _"),
         ("from: o.csv", "from: o.csv, deletes: maybe", "tables.orders.deletes"),
-        ("from: o.csv", "from: o.csv, deletes: reconcile", "deletes: files cannot be asked for its keys"),
+        ("from: o.csv", "from: o.csv, cursor: at, deletes: reconcile", "do not go together for files"),
         ("tables", "timezone: Europe/Atlantis\ntables", "timezone: no time zone is called 'Europe/Atlantis'"),
         ("tables", "max_rejected: some\ntables", "max_rejected"),
     ],
