@@ -1,8 +1,8 @@
 """A folder where files arrive: CSV, JSON lines, Parquet. A file once read is read again only if it changed.
 
-Files bring news: a row that a changed file no longer has stays, unless a column tells (`deletes: {column: …}`)
-or each file is whole (`deletes: reconcile`: what its newest reading lacks is deleted). A file that is gone, or
-was emptied, takes nothing back.
+Files bring news: a row that a changed file no longer has stays, unless a column tells so
+(`deletes: {column: …}`) or each file is whole (`deletes: reconcile`: what its newest reading lacks is
+deleted). A file that is gone, or was emptied, takes nothing back.
 
 CSV and JSON values are kept as text, exactly as spelled. A line that cannot be read is a row with a
 `_fault` and its file and line in `_origin`; blank lines are no rows."""

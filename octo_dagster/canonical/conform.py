@@ -156,7 +156,8 @@ def bound(intake: Intake, table: str, counted: Mapping[str, int], told: Mapping[
         return
     top = ", ".join(f"{why} ({rows})" for why, rows in list(told.items())[:5])
     raise SourceError(
-        f"{intake.name}: {table}: {rejected} of {read} rows rejected, more than max_rejected allows: {top}"
+        f"{intake.name}: {table}: {rejected} of {read} rows rejected, more than max_rejected allows: {top}. "
+        f"Nothing was published; see `octo rejected {table}`"
     )
 
 
