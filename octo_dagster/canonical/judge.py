@@ -23,6 +23,9 @@ SHOWN = 100
 NAMELESS = "(_fault is not null or _key is null)"
 """A row that no key tells from others."""
 
+EARLIEST = "timestamp '1800-01-01'"
+"""Nobody's birth or order is older: `0024-05-01` and `-infinity` can be read as dates, and are none."""
+
 FILE = "regexp_replace(_origin, ':[0-9]+$', '')"
 """The file a row came from."""
 
@@ -178,6 +181,8 @@ def field_faults(contract: Contract, told: TableIntake, tables: set[str], now: d
         name, blank = field.name, f"{text(Raw(f'_r_{field.name}', ''))} is null"
         if name in told.columns:
             faults.append((name, f"{name} is null and not ({blank})", TYPES[field.type].fault))
+            if field.type in ("date", "timestamp"):
+                faults.append((name, f"{name} < {EARLIEST}", TYPES[field.type].fault))
         if field.required:
             faults.append((name, blank, "missing"))
         if field.allowed:
