@@ -257,12 +257,12 @@ def start(api: Api, bodies: Iterable[Body]) -> str:
     for body in bodies:
         try:
             reply = api.call("POST", "/contacts/import", body)
+            if reply.status_code in (400, 413):
+                raise BatchRejected(f"brevo: {words(reply)}")
         except DeliveryError as error:
             if started:  # not the whole batch was left undone
                 raise Unanswered(f"{error}; imports {'+'.join(started)} of the same batch run") from error
             raise
-        if reply.status_code in (400, 413):
-            raise BatchRejected(f"brevo: {words(reply)}")
         started.append(str(content(expected(reply, 202))["processId"]))
     return "+".join(started)
 

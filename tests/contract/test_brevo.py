@@ -267,6 +267,14 @@ def test_a_failed_job_is_read_back(desk: Desk) -> None:
     assert desk.destination.read(desk.api, batch.keys, ["RFM"], batch.opened_at) == {ADA: {"RFM": "a"}}
 
 
+@pytest.mark.parametrize("status", [400, 401])
+def test_a_refusal_halfway_is_no_refusal(desk: Desk, status: int) -> None:
+    """When the second import is refused the first one runs: it must not be taken for not sent."""
+    desk.sandbox.fault("brevo", "error_before", path="/contacts/import", after=1, status=status)
+    with pytest.raises(Unanswered, match="imports 1 of the same batch run"):
+        desk.start(Op.UPSERT, {ADA: {"RFM": "a", "VIP": None}})
+
+
 def test_a_forgotten_job_is_read_back(desk: Desk) -> None:
     """A job Brevo no longer knows is None: the engine reads back."""
     batch = replace(desk.start(Op.UPSERT, {ADA: {}}), token="4711")
