@@ -1,6 +1,6 @@
 """What is worked out of each customer: the scores, the profile that joins them, the audiences cut from it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import dagster as dg
@@ -10,9 +10,10 @@ from assets.resources import Day, Setup, Yields
 from octo_dagster.errors import OctoError
 from octo_dagster.score import Score
 from octo_dagster.scoring import compute as scoring
-from octo_dagster.scoring import profile
-from octo_dagster.scoring.pictures import RFM_PLANE, rfm_heatmap
+from octo_dagster.scoring import pictures, profile
 from octo_dagster.scoring.profile import ProfileReport
+
+ONE_ROW = "one_row_per_key"
 
 
 def customer_assets(setup: Setup) -> list[dg.AssetsDefinition]:
@@ -37,10 +38,11 @@ def audience_specs(setup: Setup) -> list[dg.AssetSpec]:
 def score_asset(setup: Setup, score: Score) -> dg.AssetsDefinition:
     """Works the score out for the day of the run."""
     key = keys.table(score.name)
+    made = setup.project.fed | setup.project.scores.keys()
 
     @dg.asset(
         key=key,
-        deps=[keys.table(name) for name in score.reads],
+        deps=[keys.table(name) for name in (*score.reads, *score.optional) if name in made],
         group_name=keys.SCORES,
         kinds={"python", "sql"},
         description=score.description,
@@ -48,23 +50,22 @@ def score_asset(setup: Setup, score: Score) -> dg.AssetsDefinition:
         pool=keys.table_pool(score.name),
         check_specs=[
             dg.AssetCheckSpec(
-                "one_row_per_customer",
+                ONE_ROW,
                 asset=key,
-                description="Every row has a customer, and no customer has two.",
+                description=f"Every row has {' and '.join(score.key)}, and no two rows the same.",
             )
         ],
     )
     def scored(context: dg.AssetExecutionContext, day: Day) -> Yields:
         project = setup.project
         try:
-            chosen = project.score_settings(score)
-            done = scoring.run(score, project.warehouse, day.day, chosen)
+            done = scoring.run(score, project.warehouse, day.day, progress=said(context, score))
             yield dg.MaterializeResult(
                 metadata={
                     **of_score(setup, score, done),
-                    "dagster/column_lineage": lineage.of_score(score, chosen),
+                    "dagster/column_lineage": lineage.of_score(score, project.scores),
                 },
-                check_results=[one_row_each(setup, score.name)],
+                check_results=[one_row_each(setup, score)],
             )
         except OctoError as error:
             raise told.stopped(error) from None
@@ -72,12 +73,16 @@ def score_asset(setup: Setup, score: Score) -> dg.AssetsDefinition:
     return scored
 
 
+def said(context: dg.AssetExecutionContext, score: Score) -> Callable[[int, int], None]:
+    """How far a long score has come, in the run's log."""
+    return lambda done, total: context.log.info(f"{score.name}: {done:,} of {total:,}")
+
+
 def of_score(setup: Setup, score: Score, done: scoring.Report) -> told.Told:
-    """A score's classes and settings; for RFM, its picture."""
-    shown = {"heat_map": heat_map(setup, done)} if score.name == "rfm" else {}
+    """A score's picture, classes and settings."""
     return told.present(
         {
-            **shown,
+            "picture": picture(setup, score),
             "as_of": done.as_of.isoformat(),
             "dagster/row_count": done.rows,
             **told.classes(score, done.classes),
@@ -87,10 +92,12 @@ def of_score(setup: Setup, score: Score, done: scoring.Report) -> told.Told:
     )
 
 
-def heat_map(setup: Setup, done: scoring.Report) -> Any:
-    """The plane of recency against frequency × monetary: the picture people know the score by."""
-    rows = select(setup, RFM_PLANE)
-    return told.picture(rfm_heatmap(rows, int(done.settings["bins"])), "RFM") if rows else None
+def picture(setup: Setup, score: Score) -> Any:
+    """What people know the score by; nothing without rows to draw."""
+    if score.picture is None:
+        return None
+    rows = select(setup, score.picture.query)
+    return told.picture(pictures.draw(score, rows), score.picture.title) if rows else None
 
 
 def select(setup: Setup, query: str) -> list[Mapping[str, Any]]:
@@ -99,21 +106,23 @@ def select(setup: Setup, query: str) -> list[Mapping[str, Any]]:
     return rows
 
 
-def one_row_each(setup: Setup, table: str) -> dg.AssetCheckResult:
+def one_row_each(setup: Setup, score: Score) -> dg.AssetCheckResult:
     """Counted in the table as it was written."""
-    counts = f'count(*) as "rows", count(distinct customer_id) as customers from "{table}"'
+    key = ", ".join(f'"{name}"' for name in score.key)
+    counts = f'count(*) as "rows", count(distinct ({key})) as keys from "{score.name}"'
     found = select(setup, f"select {counts}")[0]
     return dg.AssetCheckResult(
-        check_name="one_row_per_customer",
-        asset_key=keys.table(table),
-        passed=found["rows"] == found["customers"],
-        metadata={"rows": found["rows"], "customers": found["customers"]},
+        check_name=ONE_ROW,
+        asset_key=keys.table(score.name),
+        passed=found["rows"] == found["keys"],
+        metadata={"rows": found["rows"], "keys": found["keys"]},
     )
 
 
 def profile_asset(setup: Setup) -> dg.AssetsDefinition:
     """Joins customers, what their orders add up to, and every score."""
-    reads = ["customers", "orders", *(score.name for score in setup.project.scores.values())]
+    scores = [score.name for score in setup.project.scores.values() if score.on_profile]
+    reads = ["customers", "orders", *scores]
 
     @dg.asset(
         key=keys.PROFILE,

@@ -1,6 +1,6 @@
 """What a person or a clock starts: the night's work, the base alone, one sync, one new order."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, TypeAlias
 
 import dagster as dg
@@ -34,7 +34,7 @@ def jobs(setup: Setup) -> list[Job]:
         job("nightly", "everything", night(project), SIDE_BY_SIDE),
         job("refresh_base", "every table, score and the profile; nothing is sent", base(project), HERE),
     ]
-    if ORDERS & fed(project):
+    if ORDERS & project.fed:
         made.append(job(FOLLOW, "what a new order touches, down to the tools", touched(project), HERE))
     return made + [
         job(deliver(sync), f"plan and deliver {sync.name}", pair(sync), HERE)
@@ -61,15 +61,10 @@ def pair(sync: Sync) -> list[dg.AssetKey]:
     return [keys.plan(sync), keys.delivery(sync)]
 
 
-def fed(project: Project) -> set[str]:
-    """The canonical tables some source feeds."""
-    return {table for intake in project.intakes.values() for table in intake.tables}
-
-
 def base(project: Project) -> list[dg.AssetKey]:
     """Every table, every score, the profile."""
     raws = [keys.raw(intake, table) for intake in project.intakes.values() for table in intake.tables]
-    tables = [keys.table(name) for name in sorted(fed(project))]
+    tables = [keys.table(name) for name in sorted(project.fed)]
     return raws + tables + [keys.table(name) for name in project.scores] + [keys.PROFILE]
 
 
@@ -87,12 +82,25 @@ ORDERS = {"orders", "order_lines"}
 """The tables a new order writes to."""
 
 
+def moved(project: Project, tables: Collection[str]) -> set[str]:
+    """The scores of the profile that read these tables, and those they are worked out through. Histories
+    and matrices nobody's column comes from are left to the night."""
+    moving: set[str] = set()
+    for score in project.scores.values():  # each after those it reads
+        if {*score.reads, *score.optional} & {*tables, *moving}:
+            moving.add(score.name)
+    wanted: set[str] = set()
+    for score in reversed(list(project.scores.values())):
+        if score.on_profile or score.name in wanted:
+            wanted |= {score.name, *score.reads}
+    return moving & wanted
+
+
 def touched(project: Project) -> list[dg.AssetKey]:
     """What a new order can change: its tables, the scores that read them, the profile, and the syncs that
     read any of these and have no hours of their own."""
-    tables = ORDERS & fed(project)
-    scores = [score.name for score in project.scores.values() if set(score.reads) & tables]
-    written = {*tables, *scores, PROFILE_TABLE}
+    tables = ORDERS & project.fed
+    written = {*tables, *moved(project, tables), PROFILE_TABLE}
     syncs = [sync for sync in unscheduled(project) if sync.reads in written]
     raws = [keys.raw(intake, t) for intake in project.intakes.values() for t in intake.tables if t in ORDERS]
     return [

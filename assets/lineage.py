@@ -17,8 +17,8 @@ from octo_dagster.canonical.intake import TableIntake
 from octo_dagster.config import Project
 from octo_dagster.delivery.plan import Plan
 from octo_dagster.score import Score
-from octo_dagster.scoring import compute as scoring
 from octo_dagster.scoring.profile import ProfileReport
+from octo_dagster.scoring.settings import FAR, declared_tables, expression
 from octo_dagster.sync import Mapping as Mapped
 from octo_dagster.sync import Sync
 
@@ -38,12 +38,13 @@ def of_table(project: Project, name: str) -> dg.TableColumnLineage:
     return dg.TableColumnLineage(told)
 
 
-def of_score(score: Score, settings: Mapping[str, object]) -> dg.TableColumnLineage:
-    """Score column → the columns its expression reads, found by walking the expression itself."""
-    tables = {name: canonical.sqlalchemy_table(name) for name in score.reads if name in CONTRACTS}
-    if len(tables) < len(score.reads):
+def of_score(score: Score, scores: Mapping[str, Score]) -> dg.TableColumnLineage:
+    """Score column → the columns its expression reads, found by walking the expression itself; nothing of a
+    score that computes with frames. `scores`: the others, by whose tables it may be fed."""
+    tables = declared_tables(score, scores)
+    if tables is None or score.by_frames:
         return dg.TableColumnLineage({})
-    query = scoring.expression(score, tables, scoring.FAR, settings, score.name)
+    query = expression(score, tables, FAR, score.given, score.name)
     return dg.TableColumnLineage(
         {column.name: deps(origins(query.selected_columns[column.name], set())) for column in score.columns}
     )
@@ -128,13 +129,19 @@ def table_schema(name: str) -> dg.TableSchema:
 
 
 def score_schema(score: Score) -> dg.TableSchema:
-    first = dg.TableColumn(
-        "customer_id",
-        "text",
-        "one row per customer",
-        dg.TableColumnConstraints(nullable=False, unique=True),
+    """A score's columns; those of its key are never empty."""
+    about = {"customer_id": ("text", "one row per customer")}
+    about |= {column.name: (column.type, column.description) for column in score.columns}
+    return dg.TableSchema(
+        [
+            dg.TableColumn(
+                name,
+                *about[name],
+                dg.TableColumnConstraints(nullable=name not in score.key, unique=score.key == (name,)),
+            )
+            for name in score.output
+        ]
     )
-    return dg.TableSchema([first, *(dg.TableColumn(c.name, c.type, c.description) for c in score.columns)])
 
 
 def profile_schema(project: Project, schema: pa.Schema) -> dg.TableSchema:

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict
 
 from connectors import registry
 from octo_dagster import document
@@ -21,12 +23,23 @@ from octo_dagster.delivery.mapping import compiled
 from octo_dagster.delivery.plan import Folder
 from octo_dagster.errors import ConfigError
 from octo_dagster.score import Score
-from octo_dagster.scoring.compute import load_settings
+from octo_dagster.scoring import library
 from octo_dagster.scoring.rules import Audience, where_sql
+from octo_dagster.scoring.segments import Language
 from octo_dagster.sync import Sync
 from octo_dagster.warehouse import Warehouse
 
 T = TypeVar("T")
+
+
+class Settings(BaseModel):
+    """`assets/project.yaml`: what holds for every score and page."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = "project"
+    language: Language = "en"
+    """Of every label: `en` or `fr`."""
 
 
 @dataclass(frozen=True)
@@ -61,15 +74,29 @@ class Project:
         return self.all("audiences", lambda path: document.load(path, Audience))
 
     @cached_property
-    def scores(self) -> Mapping[str, Score]:
-        """Name → score, for every `@score` in the Python files of `assets/scores/`."""
-        files = sorted((self.root / "assets" / "scores").glob("[!_]*.py"))
-        values = [value for path in files for value in vars(loaded(path)).values()]
-        return {value.name: value for value in values if isinstance(value, Score)}
+    def settings(self) -> Settings:
+        """What holds for the whole project: `assets/project.yaml`, or the defaults without that file."""
+        path = self.root / "assets" / "project.yaml"
+        return document.load(path, Settings) if path.exists() else Settings()
 
-    def score_settings(self, score: Score) -> dict[str, Any]:
-        """The score's settings: `assets/scores/NAME.yaml`, checked; none without that file."""
-        return load_settings(score, self.root / "assets" / "scores" / f"{score.name}.yaml")
+    @cached_property
+    def library(self) -> library.Library:
+        """The scores of `assets/scores/`: those that can be worked out from what the sources feed, set as
+        their YAML files say and each after those it reads; and those that cannot, with what they lack."""
+        folder = self.root / "assets" / "scores"
+        found = [value for path in sorted(folder.glob("[!_]*.py")) for value in vars(loaded(path)).values()]
+        scores = {value.name: value for value in found if isinstance(value, Score)}
+        return library.arranged(scores, folder, self.fed, {"language": self.settings.language})
+
+    @property
+    def scores(self) -> Mapping[str, Score]:
+        """Name → score, of those that can be worked out, each after those it reads."""
+        return self.library.scores
+
+    @cached_property
+    def fed(self) -> frozenset[str]:
+        """The canonical tables some source feeds."""
+        return frozenset(table for intake in self.intakes.values() for table in intake.tables)
 
     def all(self, folder: str, load: Callable[[Path], T]) -> dict[str, T]:
         """Every YAML file of a folder, loaded. ConfigError holds the mistakes of all of them."""
@@ -106,7 +133,7 @@ class Project:
         problems = [
             *complaints(lambda: self.intakes),
             *complaints(lambda: self.audiences),
-            *(line for s in self.scores.values() for line in complaints(partial(self.score_settings, s))),
+            *complaints(lambda: self.scores),
         ]
         unread = complaints(lambda: self.syncs)
         syncs = [] if unread else list(self.syncs.values())

@@ -54,13 +54,17 @@ def refresh(
     scored = []
     for score in project.scores.values():
         progress(f"score {score.name}")
-        scored.append(scoring.run(score, project.warehouse, day, project.score_settings(score)))
+        scored.append(scoring.run(score, project.warehouse, day, progress=steps(score.name, progress)))
     progress("join the profile")
     made = profile.build(project.warehouse, list(project.scores.values()), day)
     return Refreshed(tuple(pulled), tuple(conformed), tuple(scored), made)
 
 
+def steps(score: str, progress: Callable[[str], None]) -> Callable[[int, int], None]:
+    """How far one score has come, told as one more line of the whole."""
+    return lambda done, total: progress(f"score {score}: {done:,} of {total:,}")
+
+
 def tables(project: Project) -> list[str]:
     """The canonical tables some source feeds, each after those it refers to."""
-    fed = {table for intake in project.intakes.values() for table in intake.tables}
-    return [table for table in canonical.CONTRACTS if table in fed]
+    return [table for table in canonical.CONTRACTS if table in project.fed]

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from octo_dagster.score import Score
 from octo_dagster.scoring import compute as scoring
+from octo_dagster.scoring.sql import table_of
 from octo_dagster.warehouse import Warehouse
 
 SCHEMA = pa.schema(
@@ -45,7 +46,7 @@ def rows_of(warehouse: Warehouse, table: str) -> Rows:
 
 def select(score: Score, as_of: date, **settings: Any) -> sa.Select[Any]:
     """The score's statement over the table `orders`."""
-    return scoring.statement(score, {"orders": scoring.table_of("orders", SCHEMA)}, as_of, settings)
+    return scoring.statement(score, {"orders": table_of("orders", SCHEMA)}, as_of, settings)
 
 
 def fill(engine: sa.Engine, orders: pa.Table) -> None:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from pydantic import Field
 
 from octo_dagster.errors import ConfigError
-from octo_dagster.score import Tables, score
+from octo_dagster.score import Picture, Tables, score
 from octo_dagster.scoring.portable import (
     cents,
     class_by_cuts,
@@ -33,6 +33,11 @@ Cuts = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=2, ma
 Money = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=2)]
 MoneyCuts = Annotated[tuple[Money, ...], Field(min_length=2, max_length=9)]
 CutsOf = Mapping[str, Sequence[Any] | None]
+
+
+PLANE = """select rfm_recency, rfm_frequency_monetary, rfm_segment, count(*) as customers,
+    sum(rfm_revenue) as rfm_revenue from rfm group by all order by all"""
+"""The rows of the picture, at most one per cell, however many customers there are."""
 
 
 def because(row: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
@@ -54,6 +59,7 @@ def because(row: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
 
 @score(
     because=because,
+    picture=Picture("plane", PLANE, "RFM"),
     reads=("orders",),
     columns={
         "rfm_recency": (

@@ -28,7 +28,7 @@ from octo_dagster.demo.shop import Shop
 from octo_dagster.refresh import Refreshed, refresh
 from octo_dagster.run import Report, carry_out, new_run, prepare
 from octo_dagster.scoring.explain import explain
-from octo_dagster.scoring.pictures import RFM_PLANE, rfm_heatmap
+from octo_dagster.scoring.pictures import draw
 
 CREDENTIALS = {
     "SALESFORCE_CLIENT_ID": "octo-app",
@@ -148,11 +148,11 @@ class Demo:
 
     def save_picture(self) -> Path:
         """The RFM plane as a picture beside the demo's state."""
-        with self.project.warehouse.connect() as connection:
-            plane = connection.sql(RFM_PLANE)
-            rows = [dict(zip(plane.columns, row, strict=True)) for row in plane.fetchall()]
+        rfm = self.project.scores["rfm"]
         path = self.project.home / "rfm.png"
-        path.write_bytes(rfm_heatmap(rows))
+        if rfm.picture:
+            with self.project.warehouse.connect() as connection:
+                path.write_bytes(draw(rfm, connection.sql(rfm.picture.query).to_arrow_table().to_pylist()))
         return path
 
 

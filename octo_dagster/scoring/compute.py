@@ -1,42 +1,23 @@
-"""Running a score: its expression and settings in, a table with one row per customer and a report out."""
+"""Running a score: its expression and settings in, a table with one row per key and a report out."""
 
 from __future__ import annotations
 
-import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import duckdb
-import duckdb_sqlalchemy
-import pyarrow as pa
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
+from pydantic import TypeAdapter
 
-from octo_dagster import document
 from octo_dagster.canonical import contracts as canonical
 from octo_dagster.errors import ConfigError, SourceError
-from octo_dagster.model import FieldType
 from octo_dagster.score import Column, Score, Tables
+from octo_dagster.scoring.frames import Progress, Reading, collect
+from octo_dagster.scoring.settings import expression, plain_settings
+from octo_dagster.scoring.sql import TYPES, compiled, table_of
 from octo_dagster.warehouse import Warehouse
-
-# `qmark`, because a dialect with percent-style parameters doubles every % of a literal, and
-# the statement is executed natively: 'x%' would silently become 'x%%'.
-DUCKDB = duckdb_sqlalchemy.Dialect(paramstyle="qmark")
-
-FAR = date(9000, 1, 1)
-"""A day no date among the settings is after: settings are tried before anybody knows the day of the run."""
-
-TYPES: Mapping[str, sa.types.TypeEngine[Any]] = {
-    FieldType.TEXT: sa.Text(),
-    FieldType.INTEGER: sa.BigInteger(),
-    FieldType.BOOLEAN: sa.Boolean(),
-    FieldType.DATE: sa.Date(),
-    FieldType.DATETIME: sa.DateTime(),
-}
-"""What an output column is cast to. A decimal keeps the digits its score gave it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,106 +53,37 @@ class Report:
         return dict(TypeAdapter(dict[str, Any]).dump_python(asdict(self), mode="json"))
 
 
-def load_settings(score: Score, path: Path) -> dict[str, Any]:
-    """The settings of a score's YAML file, checked; none when there is no file or only comments in it."""
-    if not path.exists() or is_bare(path.read_text("utf-8")):
-        return {}
-    return checked_settings(score, document.read(path), path.name)
-
-
-def is_bare(text: str) -> bool:
-    """Whether a YAML text holds nothing but comments."""
-    return all(line.lstrip().startswith("#") for line in text.splitlines() if line.strip())
-
-
-def checked_settings(score: Score, raw: Mapping[str, Any], file: str) -> dict[str, Any]:
-    """The given settings as the score's own types, tried on it; each mistake as `file: field: what`."""
-    try:
-        told = settings_model(score).model_validate(raw)
-    except ValidationError as wrong:
-        raise ConfigError(*(f"{file}: {line}" for line in document.mistakes(wrong))) from None
-    settings = {name: getattr(told, name) for name in told.model_fields_set}
-    if set(score.reads) <= set(canonical.CONTRACTS):
-        tables = {name: canonical.sqlalchemy_table(name) for name in score.reads}
-        expression(score, tables, FAR, settings, file)
-    return settings
-
-
-def expression(
-    score: Score, tables: Tables, as_of: date, settings: Mapping[str, Any], said: str
-) -> sa.Select[Any]:
-    """What the score computes; a setting it refuses itself is told as `said: setting: what`."""
-    try:
-        return score.compute(tables, as_of=as_of, **settings)
-    except ConfigError as wrong:
-        raise ConfigError(*(f"{said}: {problem}" for problem in wrong.problems)) from None
-
-
-def settings_model(score: Score) -> type[BaseModel]:
-    """The score's keyword-only parameters as a strict YAML shape: types, ranges, defaults."""
-    hints = typing.get_type_hints(score.compute, include_extras=True)
-    fields: Any = {name: (hints[name], parameter.default) for name, parameter in score.settings.items()}
-    return create_model(
-        f"{score.name}_settings", __config__=ConfigDict(extra="forbid", frozen=True), **fields
-    )
-
-
-def plain_settings(score: Score, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Every setting in force, defaults included, as plain JSON values."""
-    return settings_model(score)(**settings).model_dump(mode="json")
-
-
-def table_of(name: str, schema: pa.Schema) -> sa.TableClause:
-    """A table to select from, its columns typed as in the warehouse."""
-    return sa.table(name, *(sa.column(field.name, sql_type(field.type)) for field in schema))
-
-
-def sql_type(arrow: pa.DataType) -> sa.types.TypeEngine[Any]:
-    """The SQL type of an Arrow column; what has no plain SQL type is left untyped."""
-    kinds: tuple[tuple[Any, sa.types.TypeEngine[Any]], ...] = (
-        (pa.types.is_boolean, sa.Boolean()),
-        (pa.types.is_integer, sa.BigInteger()),
-        (pa.types.is_floating, sa.Double()),
-        (pa.types.is_date, sa.Date()),
-        (pa.types.is_timestamp, sa.DateTime()),
-        (pa.types.is_string, sa.Text()),
-        (pa.types.is_large_string, sa.Text()),
-        (pa.types.is_string_view, sa.Text()),
-    )
-    if pa.types.is_decimal(arrow):
-        return sa.Numeric(arrow.precision, arrow.scale)
-    return next((sql for is_it, sql in kinds if is_it(arrow)), sa.types.NullType())
-
-
 def tables_for(score: Score, warehouse: Warehouse) -> Tables:
     """The tables the score reads; SourceError naming those the warehouse does not hold."""
-    missing = sorted(set(score.reads) - set(warehouse.names()))
+    there = set(warehouse.names())
+    missing = sorted(set(score.reads) - there)
     if missing:
         raise SourceError(f"score {score.name} reads {', '.join(missing)}: no such table in the warehouse")
-    return {name: table_of(name, warehouse.schema(name)) for name in score.reads}
+    held = [name for name in (*score.reads, *score.optional) if name in there]
+    absent = {name: canonical.sqlalchemy_table(name) for name in score.optional if name not in there}
+    return absent | {name: table_of(name, warehouse.schema(name)) for name in held}
 
 
-def statement(score: Score, tables: Tables, as_of: date, settings: Mapping[str, Any]) -> sa.Select[Any]:
-    """The score as one select: `customer_id`, then the declared columns in their declared types."""
-    inner = expression(score, tables, as_of, settings, score.name).subquery(score.name)
-    declared = ["customer_id", *(column.name for column in score.columns)]
-    if inner.c.keys() != declared:
-        raise ConfigError(f"{score.name}: columns: declares {declared}, selects {inner.c.keys()}")
-    typed = [
-        (
-            sa.cast(inner.c[column.name], TYPES[column.type])
-            if column.type in TYPES
-            else inner.c[column.name]
-        ).label(column.name)
-        for column in score.columns
-    ]
-    return sa.select(sa.cast(inner.c.customer_id, sa.Text).label("customer_id"), *typed)
+def statement(
+    score: Score, tables: Tables, as_of: date, settings: Mapping[str, Any] | None = None
+) -> sa.Select[Any]:
+    """The score as one select: its columns, in their declared order and types."""
+    told = score if settings is None else score.given_settings(settings)
+    inner = expression(told, tables, as_of, told.given, told.name).subquery(told.name)
+    if tuple(inner.c.keys()) != told.output:
+        raise ConfigError(f"{told.name}: columns: declares {list(told.output)}, selects {inner.c.keys()}")
+    return sa.select(
+        *(
+            sa.cast(inner.c[name], type_).label(name) if type_ is not None else inner.c[name]
+            for name, type_ in output_types(told)
+        )
+    )
 
 
-def compiled(query: sa.Executable | sa.ClauseElement) -> str:
-    """The text DuckDB runs, every constant written out."""
-    clause = typing.cast("sa.ClauseElement", query)
-    return str(clause.compile(dialect=DUCKDB, compile_kwargs={"literal_binds": True}))
+def output_types(score: Score) -> list[tuple[str, sa.types.TypeEngine[Any] | None]]:
+    """Every output column and what it is cast to; None for a decimal, which keeps its digits."""
+    types = {"customer_id": "text"} | {column.name: column.type for column in score.columns}
+    return [(name, TYPES.get(types[name])) for name in score.output]
 
 
 def rows_on(engine: sa.Engine, query: sa.Select[Any]) -> list[dict[str, Any]]:
@@ -181,36 +93,54 @@ def rows_on(engine: sa.Engine, query: sa.Select[Any]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: str(row["customer_id"]))
 
 
-def run(score: Score, warehouse: Warehouse, as_of: date, settings: Mapping[str, Any] | None = None) -> Report:
-    """Work the score out and write its table, named after it and sorted by customer_id.
+def run(
+    score: Score,
+    warehouse: Warehouse,
+    as_of: date,
+    settings: Mapping[str, Any] | None = None,
+    progress: Progress = lambda done, total: None,
+) -> Report:
+    """Work the score out and write its table, named after it and sorted by its key.
 
-    The version's note holds `as_of`, every setting in force and the versions read. Nothing is written when
-    the score breaks its contract: a customer twice, or no customer_id (ConfigError)."""
-    chosen = dict(settings or {})
-    query = statement(score, tables_for(score, warehouse), as_of, chosen)
-    plain = plain_settings(score, chosen)
-    reads = {name: warehouse.table(name).version() for name in score.reads}
+    `settings` replace those the score was given. The version's note holds `as_of`, every setting in force and
+    the versions read. Nothing is written when the score breaks its contract: a key twice, or an empty one
+    (ConfigError)."""
+    told = score if settings is None else score.given_settings(settings)
+    tables = tables_for(told, warehouse)
+    plain = plain_settings(told, told.given)
+    reads = {name: version for name in tables if (version := warehouse.version(name)) is not None}
     note = {"as_of": as_of.isoformat(), "settings": plain, "reads": reads}
     with warehouse.connect(reads) as connection:
-        connection.execute(f"create temp table scored as {compiled(query)}")
-        rows = check_rows(score, connection)
-        classes = tuple(figure for column in score.columns for figure in figures(connection, column))
-        written = connection.sql("select * from scored order by customer_id").to_arrow_reader()
-        version = warehouse.replace(score.name, written, note)
-    return Report(score.name, as_of, plain, reads, rows, version, classes)
+        for name in tables.keys() - reads.keys():
+            connection.register(name, canonical.CONTRACTS[name].arrow.empty_table())
+        if told.by_frames:
+            collect(told, Reading(connection, tables, as_of, progress))
+        else:
+            query = statement(told, tables, as_of)
+            connection.execute(f"create temp table scored as {compiled(query)}")
+        rows = check_rows(told, connection)
+        classes = tuple(figure for column in told.columns for figure in figures(connection, column))
+        written = connection.sql(f"select * from scored order by {listed(told.key)}").to_arrow_reader()
+        version = warehouse.replace(told.name, written, note)
+    return Report(told.name, as_of, plain, reads, rows, version, classes)
 
 
 def check_rows(score: Score, connection: duckdb.DuckDBPyConnection) -> int:
-    """How many rows there are; ConfigError unless each has a customer_id of its own."""
-    found = connection.sql(
-        "select count(*), count(distinct customer_id), count(customer_id) from scored"
-    ).fetchall()
-    rows, customers, named = found[0]
-    if not rows == customers == named:
+    """How many rows there are; ConfigError unless each has a key of its own."""
+    empty = " or ".join(f'"{name}" is null' for name in score.key)
+    rows, distinct, unnamed = connection.sql(
+        f"select count(*), count(distinct ({listed(score.key)})), count(*) filter (where {empty}) from scored"
+    ).fetchall()[0]
+    if unnamed or rows != distinct:
+        what = "customers" if score.on_profile else " × ".join(score.key)
         raise ConfigError(
-            f"{score.name}: {rows} rows for {customers} customers, {rows - named} without customer_id"
+            f"{score.name}: {rows} rows for {distinct} {what}, {unnamed} without {', '.join(score.key)}"
         )
     return int(rows)
+
+
+def listed(names: Sequence[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
 
 
 def figures(connection: duckdb.DuckDBPyConnection, column: Column) -> list[ClassFigures]:

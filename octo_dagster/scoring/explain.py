@@ -74,7 +74,9 @@ def explain(warehouse: Warehouse, customer_id: str, scores: Sequence[Score]) -> 
         customer = one_row(connection, "customers", customer_id)
         if customer is None:
             raise SourceError(f"customer {customer_id!r} is not in customers")
-        told = tuple(explained(warehouse, connection, score, customer_id) for score in scores)
+        told = tuple(
+            explained(warehouse, connection, score, customer_id) for score in scores if score.on_profile
+        )
     return Explanation(customer_id, masked(customer.get("email")), told)
 
 

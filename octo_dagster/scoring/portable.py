@@ -7,7 +7,8 @@ spelling of a division gave 62,410 wrong segments out of 95,042 without any erro
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
@@ -36,6 +37,31 @@ class days(FunctionElement[int]):  # noqa: N801 - reads as a SQL function
     type = sa.BigInteger()
 
 
+class later(FunctionElement[date]):  # noqa: N801 - reads as a SQL function
+    """`later(day, n)`: the date n days after a date; n an integer, negative for before."""
+
+    name = "later"
+    inherit_cache = True
+    type = sa.Date()
+
+
+class digest(FunctionElement[str]):  # noqa: N801 - reads as a SQL function
+    """`digest(text)`: its MD5 as 32 lower-case hex digits. For a share of customers that never changes:
+    the first eight digits lie below `share_digits(share)` for that share of texts."""
+
+    name = "digest"
+    inherit_cache = True
+    type = sa.Text()
+
+
+class joined(FunctionElement[str]):  # noqa: N801 - reads as a SQL function
+    """`joined(", ", a, b, …)`: the texts that are not null with the first between them; all null: ''."""
+
+    name = "joined"
+    inherit_cache = True
+    type = sa.Text()
+
+
 DIVISIONS = {
     "duckdb": "({0} // {1})",
     "postgresql": "({0} / {1})",
@@ -56,6 +82,25 @@ DIFFERENCES = {
 }
 """Days between two days by dialect."""
 
+LATER = {
+    "duckdb": "({0} + cast({1} as integer))",
+    "postgresql": "({0} + cast({1} as integer))",
+    "trino": "date_add('day', {1}, {0})",
+    "databricks": "date_add({0}, cast({1} as int))",
+    "bigquery": "date_add({0}, interval {1} day)",
+    "snowflake": "dateadd('day', {1}, {0})",
+}
+DIGESTS = {
+    "duckdb": "md5({0})",
+    "postgresql": '(md5({0}) collate "C")',
+    "trino": "lower(to_hex(md5(to_utf8({0}))))",
+    "databricks": "md5({0})",
+    "bigquery": "to_hex(md5({0}))",
+    "snowflake": "md5({0})",
+}
+JOINS = dict.fromkeys(("duckdb", "postgresql", "trino", "databricks"), "concat_ws")
+"""Databases whose `concat_ws` leaves nulls out."""
+
 
 @compiles(whole)
 def _(element: whole, compiler: Any, **options: Any) -> str:
@@ -67,13 +112,38 @@ def _(element: days, compiler: Any, **options: Any) -> str:
     return spelled(DIFFERENCES, element, compiler, options)
 
 
-def spelled(spellings: dict[str, str], element: FunctionElement[int], compiler: Any, options: Any) -> str:
+@compiles(later)
+def _(element: later, compiler: Any, **options: Any) -> str:
+    return spelled(LATER, element, compiler, options)
+
+
+@compiles(digest)
+def _(element: digest, compiler: Any, **options: Any) -> str:
+    return spelled(DIGESTS, element, compiler, options)
+
+
+@compiles(joined)
+def _(element: joined, compiler: Any, **options: Any) -> str:
+    parts = [compiler.process(clause, **options) for clause in element.clauses]
+    return f"{known(JOINS, element, compiler)}({', '.join(parts)})"
+
+
+def spelled(spellings: dict[str, str], element: FunctionElement[Any], compiler: Any, options: Any) -> str:
     """The element as this dialect writes it; CompileError for a dialect without a spelling."""
+    parts = (compiler.process(c, **options) for c in element.clauses)
+    return known(spellings, element, compiler).format(*(f"({part})" for part in parts))
+
+
+def known(spellings: dict[str, str], element: FunctionElement[Any], compiler: Any) -> str:
     dialect = compiler.dialect.name
     if dialect not in spellings:
         raise CompileError(f"{element.name}() has no spelling for {dialect}; known: {', '.join(spellings)}")
-    one, two = (compiler.process(c, **options) for c in element.clauses)
-    return spellings[dialect].format(f"({one})", f"({two})")
+    return spellings[dialect]
+
+
+def midnight_after(as_of: date) -> datetime:
+    """The midnight (UTC) that ends the day: what is before it has happened as of the day."""
+    return datetime.combine(as_of + timedelta(days=1), time())
 
 
 def day(value: date) -> sa.ColumnElement[date]:
@@ -84,6 +154,34 @@ def day(value: date) -> sa.ColumnElement[date]:
 def cents(amount: Number) -> sa.ColumnElement[int]:
     """A `decimal(18, 2)` amount as whole cents. Exact; DuckDB refuses amounts past 92 trillion."""
     return sa.cast(amount * 100, sa.BigInteger)
+
+
+def rounded(value: Number, places: int) -> sa.ColumnElement[Decimal]:
+    """A floating value of at most a trillion as `numeric(18, places)`, halves upwards: databases' own
+    `round` differs (to even, away from zero)."""
+    units = sa.cast(sa.func.floor(sa.cast(value, sa.Double) * 10**places + 0.5), sa.BigInteger)
+    return in_units(units, places)
+
+
+def in_units(units: Number, places: int) -> sa.ColumnElement[Decimal]:
+    """An integer number of 10^-places as an exact `numeric(18, places)`."""
+    unit: Number = sa.literal_column(f"{Decimal(1).scaleb(-places):f}")
+    return sa.cast(sa.cast(units, sa.Numeric(18, 0)) * unit, sa.Numeric(18, places))
+
+
+def ln_millionths(value: Number) -> sa.ColumnElement[int]:
+    """The natural logarithm of a positive number in whole millionths: sums of it are exact in any order."""
+    return sa.cast(sa.func.floor(sa.func.ln(sa.cast(value, sa.Double)) * 1_000_000 + 0.5), sa.BigInteger)
+
+
+def exponential(value: Number) -> sa.ColumnElement[float]:
+    """e to the power of a number: a floating value, to be `rounded` before it is stored or compared."""
+    return sa.func.exp(sa.cast(value, sa.Double))
+
+
+def share_digits(share: float) -> str:
+    """The eight hex digits below which the `digest` of that share (0 to 1) of all texts begins."""
+    return "g" if share >= 1 else f"{int(share * 16**8):08x}"
 
 
 def either(condition: sa.ColumnElement[bool], then: Any, otherwise: Any = None) -> sa.ColumnElement[Any]:

@@ -50,15 +50,17 @@ class ProfileReport:
 
 
 def build(warehouse: Warehouse, scores: Sequence[Score], as_of: date) -> ProfileReport:
-    """Join `customers`, the order figures and every score's table; one row per customer, sorted by id.
+    """Join `customers`, the order figures and every table of `scores` that has one row per customer; the
+    profile is sorted by customer.
 
     Order figures follow the rules of RFM: orders before the midnight (UTC) that ends `as_of`, completed
     and above zero; revenue less what returns gave back; `average_order` is revenue by orders. A customer
     without an order has `orders` 0 and the rest empty. Extra columns of `customers` are carried."""
-    reads = versions(warehouse, scores)
-    lineage = lineage_of(warehouse, scores)
+    joined = [score for score in scores if score.on_profile]
+    reads = versions(warehouse, joined)
+    lineage = lineage_of(warehouse, joined)
     with warehouse.connect(reads) as connection:
-        connection.execute(f"create temp view profile as {profile_sql(scores, as_of)}")
+        connection.execute(f"create temp view profile as {profile_sql(joined, as_of)}")
         rows, buyers, strangers = counts(connection)
         reader = connection.sql("select * from profile order by customer_id").to_arrow_reader()
         note = {"as_of": as_of.isoformat(), "reads": reads}

@@ -24,7 +24,7 @@ import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field
 
 from octo_dagster.errors import ConfigError
-from octo_dagster.scoring.compute import compiled, sql_type
+from octo_dagster.scoring.sql import compiled, sql_type
 
 Condition = sa.ColumnElement[bool]
 

@@ -131,8 +131,8 @@ def test_the_rfm_page_tells(shop: Shop) -> None:
     """The score's page has its picture, its classes, its settings and the one day of the run."""
     done = shop.run("refresh_base")
     said = metadata(done, dg.AssetKey(["rfm"]))
-    assert said["heat_map"].value.startswith("![RFM](data:image/png;base64,")
-    assert len(said["heat_map"].value) < 100_000
+    assert said["picture"].value.startswith("![RFM](data:image/png;base64,")
+    assert len(said["picture"].value) < 100_000
     assert (
         said["as_of"].value
         == metadata(done, dg.AssetKey(["customer_profile"]))["as_of"].value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import duckdb
@@ -11,14 +12,30 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import CompileError
 
-from octo_dagster.scoring.compute import compiled
-from octo_dagster.scoring.portable import cents, class_by_cuts, class_by_rank, day, days, quantile_cuts, whole
+from octo_dagster.scoring.portable import (
+    cents,
+    class_by_cuts,
+    class_by_rank,
+    day,
+    days,
+    digest,
+    exponential,
+    in_units,
+    joined,
+    later,
+    ln_millionths,
+    quantile_cuts,
+    rounded,
+    share_digits,
+    whole,
+)
+from octo_dagster.scoring.sql import compiled
 from tests.postgres import postgres
 
 __all__ = ["postgres"]
 
 MONEY = sa.Numeric(18, 2)
-WORDS: list[tuple[sa.ColumnElement[Any], int]] = [
+WORDS: list[tuple[sa.ColumnElement[Any], Any]] = [
     (whole(sa.literal(7), sa.literal(2)), 3),
     (whole(sa.literal(9_007_199_254_740_993), sa.literal(1)), 9_007_199_254_740_993),
     (whole(sa.literal(6) * (sa.literal(5) - 1), sa.literal(5) + 1), 4),
@@ -29,16 +46,27 @@ WORDS: list[tuple[sa.ColumnElement[Any], int]] = [
     (cents(sa.cast(sa.literal("-0.29"), MONEY)), -29),
     (class_by_cuts(sa.literal(10), (5, 10, 15)), 3),
     (class_by_cuts(sa.literal(10), ()), 1),
+    (later(day(date(2024, 2, 28)), sa.literal(2)), date(2024, 3, 1)),
+    (later(day(date(2024, 3, 1)), sa.literal(-1)), date(2024, 2, 29)),
+    (digest(sa.literal("c1")), "a9f7e97965d6cf799a529102a973b8b9"),
+    (joined(sa.literal(", "), sa.literal("a"), sa.null(), sa.literal("b")), "a, b"),
+    (rounded(sa.literal(2.5), 0), Decimal("3")),
+    (rounded(sa.literal(-0.12345), 4), Decimal("-0.1234")),
+    (rounded(sa.literal(1.005), 2), Decimal("1.00")),
+    (in_units(sa.literal(12345), 4), Decimal("1.2345")),
+    (ln_millionths(sa.literal(180)), 5_192_957),
+    (ln_millionths(sa.literal(1)), 0),
+    (rounded(exponential(sa.literal(5.192957)), 3), Decimal("180.000")),
 ]  # fmt: skip
 
 
-def ask(query: sa.Select[Any]) -> list[tuple[Any, ...]]:
+def ask(query: sa.Executable) -> list[tuple[Any, ...]]:
     with duckdb.connect() as connection:
         return connection.sql(compiled(query)).fetchall()
 
 
 @pytest.mark.parametrize(("word", "meaning"), WORDS)
-def test_duckdb_says_the_same(word: sa.ColumnElement[Any], meaning: int) -> None:
+def test_duckdb_says_the_same(word: sa.ColumnElement[Any], meaning: Any) -> None:
     """Each word has its exact meaning when DuckDB runs the compiled text."""
     assert ask(sa.select(word)) == [(meaning,)]
 
@@ -48,6 +76,15 @@ def test_postgres_says_the_same(postgres: sa.Engine) -> None:
     with postgres.connect() as connection:
         for word, meaning in WORDS:
             assert connection.execute(sa.select(word)).scalar() == meaning
+
+
+def test_a_share_of_digests_is_that_share() -> None:
+    """A tenth of ten thousand ids lies below a tenth's digits, none below 0 and all below 1."""
+    ids = sa.select(digest(sa.cast(sa.func.unnest(sa.func.range(10_000)), sa.Text)).label("d")).subquery()
+    counts = [sa.func.count().filter(ids.c.d < share_digits(share)) for share in (0.0, 0.1, 1.0)]
+    none, tenth, everyone = ask(sa.select(*counts))[0]
+    assert (none, everyone) == (0, 10_000)
+    assert 900 < tenth < 1100
 
 
 def values(*given: int) -> sa.Subquery:

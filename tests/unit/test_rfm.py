@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 from assets.scores.rfm import rfm
 from octo_dagster.errors import ConfigError
 from octo_dagster.scoring import compute as scoring
+from octo_dagster.scoring import settings as settings_of
 from octo_dagster.scoring.segments import default_segments
+from octo_dagster.scoring.sql import compiled
 from octo_dagster.warehouse import Warehouse
 from tests.orders import Rows, scored, select
 
@@ -169,7 +171,7 @@ def test_the_best_becoming_passive_are_where_the_help_page_puts_them() -> None:
 
 def test_the_shipped_settings_are_the_defaults() -> None:
     """`rfm.yaml` shows the defaults, segments included, so that deleting it changes nothing."""
-    told = scoring.load_settings(rfm, RFM_YAML)
+    told = settings_of.load_settings(rfm, RFM_YAML)
     assert told.pop("segments") == default_segments(6)
     assert told == {name: rfm.settings[name].default for name in told}
 
@@ -202,6 +204,6 @@ def test_no_floating_division_reaches_duckdb() -> None:
     """The compiled text divides by // only, for every method: a float would move customers silently."""
     for method in ("repeat_aware", "strict", "r_rfm"):
         for fxm in ("mean", "product_sextile"):
-            text = scoring.compiled(select(rfm, AS_OF, method=method, fxm=fxm))
+            text = compiled(select(rfm, AS_OF, method=method, fxm=fxm))
             assert "//" in text
             assert not re.search(r"(?<!/)/(?!/)|floor|double|float|real", text, re.IGNORECASE)

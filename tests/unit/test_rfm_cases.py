@@ -14,6 +14,7 @@ import yaml
 
 from assets.scores.rfm import rfm
 from octo_dagster.scoring import compute as scoring
+from octo_dagster.scoring import settings as settings_of
 from tests.orders import SCHEMA, Rows, fill, scored, select
 from tests.postgres import postgres, scores_only
 
@@ -44,7 +45,7 @@ def read_case(path: Path) -> tuple[Rows, date, dict[str, Any], list[dict[str, st
         for number, row in enumerate(read_table(given))
     ]
     as_of = settings.pop("as_of")
-    return orders, as_of, scoring.checked_settings(rfm, settings, path.name), read_table(expected)
+    return orders, as_of, settings_of.checked_settings(rfm, settings, path.name), read_table(expected)
 
 
 def spelled(rows: Rows, columns: list[str]) -> list[dict[str, str]]:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-from assets.scores.rfm import rfm
-from octo_dagster.scoring.pictures import RFM_PLANE, rfm_heatmap, summed
+from assets.scores.rfm import PLANE, rfm
+from octo_dagster.scoring.plane import rfm_heatmap, summed
 from octo_dagster.warehouse import Warehouse
 from tests.orders import scored
 
@@ -30,7 +30,7 @@ def test_the_picture_is_a_png_and_repeats_itself(tmp_path: Path) -> None:
     ]
     rows = scored(rfm, orders, tmp_path, date(2024, 2, 1))
     with Warehouse(tmp_path).connect() as connection:
-        cells = connection.sql(RFM_PLANE).to_arrow_table().to_pylist()
+        cells = connection.sql(PLANE).to_arrow_table().to_pylist()
     assert len(cells) < len(rows) == 40
     picture = rfm_heatmap(rows)
     assert picture.startswith(PNG)

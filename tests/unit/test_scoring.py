@@ -19,6 +19,8 @@ from octo_dagster.canonical import contracts as canonical
 from octo_dagster.errors import ConfigError, SourceError
 from octo_dagster.score import Score, Tables, score
 from octo_dagster.scoring import compute as scoring
+from octo_dagster.scoring import settings as settings_of
+from octo_dagster.scoring.sql import compiled
 from octo_dagster.warehouse import Warehouse
 from tests.orders import SCHEMA, fill, rows_of, scored, select
 from tests.postgres import postgres, scores_only
@@ -87,7 +89,7 @@ def test_the_canonical_orders_are_enough() -> None:
     """RFM compiles over the canonical table for each database that has spellings, and reads no more."""
     tables = {name: canonical.sqlalchemy_table(name) for name in rfm.reads}
     query = scoring.statement(rfm, tables, AS_OF, {})
-    assert "//" in scoring.compiled(query)
+    assert "//" in compiled(query)
     dialect: sa.Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     assert "//" not in str(query.compile(dialect=dialect))
 
@@ -129,7 +131,7 @@ def test_wrong_settings_are_addressed() -> None:
         "segments": [{"en": "x", "fr": "y", "recency": ["high"], "frequency_monetary": [1]}],
     }
     with pytest.raises(ConfigError) as refused:
-        scoring.checked_settings(rfm, raw, "rfm.yaml")
+        settings_of.checked_settings(rfm, raw, "rfm.yaml")
     told = "\n".join(refused.value.problems)
     assert "rfm.yaml: bins: Input should be greater than or equal to 3" in told
     assert "rfm.yaml: methode: Extra inputs are not permitted" in told
@@ -144,7 +146,7 @@ def test_what_only_the_score_can_judge_is_addressed_too() -> None:
         ]
     }
     with pytest.raises(ConfigError) as refused:
-        scoring.checked_settings(rfm, raw, "rfm.yaml")
+        settings_of.checked_settings(rfm, raw, "rfm.yaml")
     assert (
         refused.value.problems[0]
         == "rfm.yaml: segments: cell (recency 1, frequency_monetary 6) is in no segment"
@@ -154,9 +156,9 @@ def test_what_only_the_score_can_judge_is_addressed_too() -> None:
 
 def test_no_file_means_defaults(tmp_path: Path) -> None:
     """Without a settings file, or with an empty one, every setting has its default."""
-    assert scoring.load_settings(rfm, tmp_path / "none.yaml") == {}
+    assert settings_of.load_settings(rfm, tmp_path / "none.yaml") == {}
     (tmp_path / "empty.yaml").write_text("# nothing\n")
-    assert scoring.load_settings(rfm, tmp_path / "empty.yaml") == {}
+    assert settings_of.load_settings(rfm, tmp_path / "empty.yaml") == {}
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="../shared, the data sets, is not here")

@@ -1,0 +1,190 @@
+"""The cycle a customer buys in: how long he usually waits, and how far he is into the present wait.
+
+Gaps lie between different purchase days (UTC); orders of one day are one purchase. A cycle is the geometric
+mean of the own gaps, drawn towards everybody's by `shrinkage` gaps' worth (facts/scores.md §3.2): one or two
+gaps say little. All sums are of integers, so that every database gets the same cycle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Annotated, Any
+
+import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict, Field
+
+from octo_dagster.errors import ConfigError
+from octo_dagster.scoring.portable import (
+    cents,
+    day,
+    days,
+    either,
+    exponential,
+    in_units,
+    later,
+    ln_millionths,
+    midnight_after,
+    rounded,
+    whole,
+)
+from octo_dagster.scoring.segments import Language
+
+Columns = sa.ColumnCollection[Any, Any]
+Share = Annotated[Decimal, Field(gt=0, max_digits=8, decimal_places=4)]
+
+
+class Label(BaseModel):
+    """A name in two languages."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    en: str = Field(min_length=1, max_length=80)
+    fr: str = Field(min_length=1, max_length=80)
+
+    def word(self, language: Language) -> str:
+        return self.fr if language == "fr" else self.en
+
+
+class Stage(Label):
+    """A stretch of the wait, and the part of the own cycle at which it ends."""
+
+    below: Share | None = None
+    """Ends before this many cycles have passed; only the last stage has no end."""
+
+
+STAGES = (
+    Stage(en="recent purchase", fr="achat récent", below=Decimal("0.75")),
+    Stage(en="soon reached", fr="bientôt atteint", below=Decimal(1)),
+    Stage(en="late", fr="en retard", below=Decimal(2)),
+    Stage(en="very late", fr="très en retard", below=Decimal(4)),
+    Stage(en="inactive", fr="inactif"),
+)
+"""Every six months, last bought eight months ago, is 1.33 cycles: late, as the documented example wants."""
+
+SINGLE = Label(en="single purchase", fr="achat unique")
+TOO_FEW = Label(en="too few purchases", fr="trop peu d'achats")
+
+
+def check_stages(stages: Sequence[Stage], others: Sequence[Label]) -> None:
+    """Ends rise from stage to stage, the last has none, and no two labels are the same; else ConfigError."""
+    problems = []
+    ends = [stage.below for stage in stages[:-1] if stage.below is not None]
+    if len(ends) < len(stages) - 1 or ends != sorted(set(ends)):
+        problems.append("stages: `below` must rise from stage to stage")
+    if stages[-1].below is not None:
+        problems.append(f"stages: {stages[-1].en!r} is the last: it has no `below`")
+    for words in ([label.en for label in (*stages, *others)], [label.fr for label in (*stages, *others)]):
+        twice = sorted({word for word in words if words.count(word) > 1})
+        problems += [f"stages: {word!r} is given twice" for word in twice]
+    if problems:
+        raise ConfigError(*problems)
+
+
+def purchases(orders: sa.FromClause, as_of: date) -> sa.ColumnElement[bool]:
+    """Which orders are purchases: completed, above zero, a customer's, before the end of `as_of`."""
+    o = orders.c
+    return sa.and_(
+        o.customer_id.is_not(None),
+        o.status == "completed",
+        o.net_amount > 0,
+        o.ordered_at < midnight_after(as_of),
+    )
+
+
+def purchase_days(orders: sa.FromClause, as_of: date) -> sa.Subquery:
+    """One row per customer and day of purchase, `bought_on`."""
+    bought_on = sa.cast(orders.c.ordered_at, sa.Date).label("bought_on")
+    query = sa.select(orders.c.customer_id, bought_on).where(purchases(orders, as_of)).distinct()
+    return query.subquery("purchase_days")
+
+
+def histories(purchased: sa.Subquery, by: Sequence[str]) -> sa.Subquery:
+    """One row per `by`: how many purchase days, the first and last of them, and the gaps' logarithms added up.
+
+    `purchased` holds each `bought_on` of a `by` once."""
+    p = purchased.c
+    before = sa.func.lag(p.bought_on).over(partition_by=[p[name] for name in by], order_by=p.bought_on)
+    gaps = sa.select(*p, days(p.bought_on, before).label("gap")).subquery("gaps")
+    g = gaps.c
+    keys = [g[name] for name in by]
+    return (
+        sa.select(
+            *keys,
+            sa.func.count().label("purchases"),
+            sa.func.min(g.bought_on).label("first_on"),
+            sa.func.max(g.bought_on).label("last_on"),
+            sa.cast(sa.func.coalesce(sa.func.sum(ln_millionths(g.gap)), 0), sa.BigInteger).label("ln_gaps"),
+        )
+        .group_by(*keys)
+        .subquery("histories")
+    )
+
+
+def usual_gap(histories: sa.FromClause, shrinkage: int) -> sa.ColumnElement[int]:
+    """The aggregate: everybody's gap as millionths of its logarithm; null when nobody came back.
+
+    Each customer weighs m / (m + shrinkage), m his number of gaps: two gaps say nearly as much as twenty."""
+    gaps = histories.c.purchases - 1
+    # Billionths over millionths, added up as integers. One division of two doubles is the same anywhere.
+    logarithms = sa.cast(sa.func.sum(whole(1_000 * histories.c.ln_gaps, gaps + shrinkage)), sa.Double)
+    weights = sa.cast(sa.func.sum(whole(1_000_000 * gaps, gaps + shrinkage)), sa.Double)
+    mean = logarithms / sa.func.nullif(weights, sa.cast(0, sa.Double))
+    return sa.cast(sa.func.floor(mean * 1_000 + 0.5), sa.BigInteger)
+
+
+def own_cycle(histories: sa.FromClause, usual: sa.ColumnElement[int], shrinkage: int) -> sa.ColumnElement[Any]:
+    """Days of the cycle to two places: the own gaps with `shrinkage` usual ones among them, averaged."""
+    h = histories.c
+    gaps = h.purchases - 1 + shrinkage
+    ln = whole(2 * (h.ln_gaps + shrinkage * usual) + gaps, 2 * gaps)
+    return rounded(exponential(sa.cast(ln, sa.Double) / sa.cast(1_000_000, sa.Double)), 2)
+
+
+def positions(cycled: sa.Subquery, as_of: date) -> sa.Subquery:
+    """What a row of `histories` with its `cycle` says of the day: how much of the cycle has passed (`passed`,
+    ten-thousandths, rounded down), when the next purchase is due, and the index of return."""
+    c = cycled.c
+    cycle = cents(c.cycle)
+    passed = whole(days(day(as_of), c.last_on) * 1_000_000, cycle)
+    # The first day by which a whole cycle has passed: from that day on the ratio is at least 1.
+    due = later(c.last_on, whole(cycle + 99, 100))
+    known = sa.select(*c, passed.label("passed"), due.label("due_on")).subquery("known")
+    k = known.c
+    late = days(day(as_of), k.due_on)
+    return sa.select(
+        *k,
+        in_units(k.passed, 4).label("ratio"),
+        sa.case((late > 0, late), (late <= 0, 0)).label("days_late"),
+        return_index(known, as_of).label("return_index"),
+    ).subquery("positions")
+
+
+def return_index(known: sa.FromClause, as_of: date) -> sa.ColumnElement[Any]:
+    """Purchases a day × the chance to come back: n / (T + 30) × 1 / (1 + (ratio / 4)²), T the days since the
+    first purchase (facts/scores.md §3.2). To six places; for ranking only."""
+    k = known.c
+    pace = sa.cast(k.purchases, sa.Double) / sa.cast(days(day(as_of), k.first_on) + 30, sa.Double)
+    quarters = sa.cast(k.passed, sa.Double) / sa.cast(40_000, sa.Double)
+    return rounded(pace / (quarters * quarters + 1), 6)
+
+
+def stage_label(
+    p: Columns, stages: Sequence[Stage], apart: sa.ColumnElement[Any], language: Language
+) -> sa.ColumnElement[str]:
+    """The label of the stage the wait has come to; `apart`, where it is not null, stands before it."""
+    ended = [
+        (p.passed < int(stage.below * 10_000), sa.literal(stage.word(language)))
+        for stage in stages
+        if stage.below is not None
+    ]
+    return sa.func.coalesce(apart, sa.case(*ended, else_=sa.literal(stages[-1].word(language))))
+
+
+def apart(
+    p: Columns, minimum: int, labels: tuple[Label, Label], language: Language
+) -> sa.ColumnElement[Any]:
+    """The label of those who bought on fewer than `minimum` days, or in a shop where nobody came back."""
+    single, too_few = (sa.literal(label.word(language)) for label in labels)
+    return either(sa.or_(p.purchases < minimum, p.cycle.is_(None)), either(p.purchases == 1, single, too_few))
