@@ -4,7 +4,7 @@ import dagster as dg
 
 from assets import keys, lineage, told
 from assets.resources import Setup, Yields
-from octo_dagster.canonical.conform import Conformed, conform
+from octo_dagster.canonical.conform import Conformed, conform, retire
 from octo_dagster.canonical.contracts import CONTRACTS
 from octo_dagster.canonical.intake import Intake
 from octo_dagster.canonical.pull import pull
@@ -80,6 +80,8 @@ def canonical(setup: Setup, name: str) -> dg.AssetsDefinition:
     )
     def judged(context: dg.AssetExecutionContext) -> Yields:
         intakes = list(setup.project.intakes.values())
+        for gone in retire(intakes, setup.project.warehouse):
+            context.log.warning(f"{gone} is now empty: no source feeds it any more")
         try:
             done = conform(name, intakes, setup.project.warehouse, setup.clock(), context.run.run_id)
         except SourceError as error:

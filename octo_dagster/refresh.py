@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from octo_dagster.canonical import contracts as canonical
-from octo_dagster.canonical.conform import Conformed, conform
+from octo_dagster.canonical.conform import Conformed, conform, retire
 from octo_dagster.canonical.pull import Pulled, pull
 from octo_dagster.config import Project
 from octo_dagster.scoring import compute as scoring
@@ -47,6 +47,8 @@ def refresh(
         for table in intake.tables:
             progress(f"pull {intake.name}.{table}")
             pulled.append(pull(intake, table, project.warehouse, now))
+    for table in retire(list(project.intakes.values()), project.warehouse):
+        progress(f"empty {table}: no source feeds it any more")
     conformed = []
     for table in tables(project):
         progress(f"judge {table}")

@@ -135,6 +135,24 @@ def record(
     warehouse.replace_part("rejected_rows", rows.cast(REJECTED), where)
 
 
+def retire(intakes: Sequence[Intake], warehouse: Warehouse) -> list[str]:
+    """Empty the canonical tables that no source feeds any more, and forget the rejected rows of sources and
+    tables that are no more; the tables emptied. Older versions and the raw rows stay."""
+    fed = {(intake.name, table) for intake in intakes for table in intake.tables}
+    tables = {table for _, table in fed}
+    gone = [name for name in warehouse.names() if name in CONTRACTS and name not in tables]
+    emptied = [name for name in gone if warehouse.table(name).count()]
+    for name in emptied:
+        warehouse.replace(name, CONTRACTS[name].arrow.empty_table())
+    if "rejected_rows" in warehouse.names():
+        with warehouse.connect() as connection:
+            found = connection.sql('select distinct source, "table" from rejected_rows').fetchall()
+        for source, table in set(found) - fed:
+            where = f'source = {literal(source)} and "table" = {literal(table)}'
+            warehouse.replace_part("rejected_rows", REJECTED.empty_table(), where)
+    return emptied
+
+
 def rejected_rows(warehouse: Warehouse, table: str | None = None) -> list[dict[str, Any]]:
     """What is refused now, in one canonical table or in all; none before anything was judged."""
     if "rejected_rows" not in warehouse.names():

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from connectors.sources.files import Files
 from connectors.sources.sql import Sql
-from octo_dagster.canonical.conform import conform
+from octo_dagster.canonical.conform import conform, rejected_rows, retire
 from octo_dagster.canonical.intake import Intake
 from octo_dagster.canonical.pull import pull
 from octo_dagster.errors import ConfigError, SourceError
@@ -285,6 +285,28 @@ def test_an_empty_source_makes_an_empty_table(tmp_path: Path) -> None:
     report = conform("customers", [shop], warehouse, NOW, "run")
     assert (report.read, report.kept) == (0, 0)
     assert warehouse.schema("customers").names[0] == "customer_id"
+
+
+def test_a_table_no_source_feeds_is_emptied(tmp_path: Path) -> None:
+    """Taken out of the YAML, a table holds nothing any more and its refused rows are forgotten; another
+    table and its refused rows stay, and a second time there is nothing to do."""
+    (tmp_path / "orders.csv").write_text("id,placed,total\n1,2024-01-01,10\n2,2024-01-01,much\n")
+    (tmp_path / "products.csv").write_text("id,price\n1,10\n2,much\n")
+    orders = {
+        "from": "orders.csv",
+        "columns": {"order_id": "id", "ordered_at": "placed", "net_amount": "total"},
+    }
+    products = {"from": "products.csv", "columns": {"product_id": "id", "price": "price"}}
+    warehouse, source = Warehouse(tmp_path / "warehouse"), Files(folder=tmp_path)
+    both = intake({"orders": orders, "products": products}, source, max_rejected=1)
+    for table in ("products", "orders"):
+        pull(both, table, warehouse, NOW)
+        conform(table, [both], warehouse, NOW, "run")
+    less = intake({"products": products}, source, max_rejected=1)
+    assert retire([less], warehouse) == ["orders"]
+    assert retire([less], warehouse) == []
+    assert (warehouse.table("orders").count(), warehouse.table("products").count()) == (0, 1)
+    assert [row["table"] for row in rejected_rows(warehouse)] == ["products"]
 
 
 def test_before_the_first_pull_there_is_nothing_to_judge(tmp_path: Path) -> None:
