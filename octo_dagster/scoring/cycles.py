@@ -54,6 +54,9 @@ class Stage(Label):
     """Ends before this many cycles have passed; only the last stage has no end."""
 
 
+SHRINKAGE = 2
+"""How many usual gaps stand among the own ones. Estimated: 1.1 to 3.1 on three shops."""
+
 STAGES = (
     Stage(en="recent purchase", fr="achat récent", below=Decimal("0.75")),
     Stage(en="soon reached", fr="bientôt atteint", below=Decimal(1)),
@@ -101,7 +104,7 @@ def purchase_days(orders: sa.FromClause, as_of: date) -> sa.Subquery:
 
 
 def histories(purchased: sa.Subquery, by: Sequence[str]) -> sa.Subquery:
-    """One row per `by`: how many purchase days, the first and last of them, and the gaps' logarithms added up.
+    """One row per `by`: its purchase days counted, the first and the last, and its gaps' logarithms added up.
 
     `purchased` holds each `bought_on` of a `by` once."""
     p = purchased.c
@@ -134,12 +137,22 @@ def usual_gap(histories: sa.FromClause, shrinkage: int) -> sa.ColumnElement[int]
     return sa.cast(sa.func.floor(mean * 1_000 + 0.5), sa.BigInteger)
 
 
-def own_cycle(histories: sa.FromClause, usual: sa.ColumnElement[int], shrinkage: int) -> sa.ColumnElement[Any]:
+def own_cycle(
+    histories: sa.FromClause, usual: sa.ColumnElement[int], shrinkage: int
+) -> sa.ColumnElement[Any]:
     """Days of the cycle to two places: the own gaps with `shrinkage` usual ones among them, averaged."""
     h = histories.c
     gaps = h.purchases - 1 + shrinkage
     ln = whole(2 * (h.ln_gaps + shrinkage * usual) + gaps, 2 * gaps)
     return rounded(exponential(sa.cast(ln, sa.Double) / sa.cast(1_000_000, sa.Double)), 2)
+
+
+def customers(orders: sa.FromClause, as_of: date, shrinkage: int) -> sa.Subquery:
+    """Each customer's history with his `cycle`: his own and everybody's; null where nobody came back."""
+    history = histories(purchase_days(orders, as_of), ("customer_id",))
+    usual = sa.select(usual_gap(history, shrinkage)).scalar_subquery()
+    cycle = own_cycle(history, usual, shrinkage)
+    return sa.select(*history.c, cycle.label("cycle")).subquery("cycled")
 
 
 def positions(cycled: sa.Subquery, as_of: date) -> sa.Subquery:
@@ -182,9 +195,7 @@ def stage_label(
     return sa.func.coalesce(apart, sa.case(*ended, else_=sa.literal(stages[-1].word(language))))
 
 
-def apart(
-    p: Columns, minimum: int, labels: tuple[Label, Label], language: Language
-) -> sa.ColumnElement[Any]:
+def apart(p: Columns, minimum: int, labels: tuple[Label, Label], language: Language) -> sa.ColumnElement[Any]:
     """The label of those who bought on fewer than `minimum` days, or in a shop where nobody came back."""
     single, too_few = (sa.literal(label.word(language)) for label in labels)
     return either(sa.or_(p.purchases < minimum, p.cycle.is_(None)), either(p.purchases == 1, single, too_few))

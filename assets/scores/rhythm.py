@@ -1,0 +1,109 @@
+"""Repurchase rhythm (RFI): how far each customer is into the cycle he usually buys in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Annotated, Any
+
+import sqlalchemy as sa
+from pydantic import Field
+
+from octo_dagster.score import Picture, Tables, score
+from octo_dagster.scoring import cycles
+from octo_dagster.scoring.cycles import SINGLE, STAGES, TOO_FEW, Label, Stage
+from octo_dagster.scoring.portable import either
+from octo_dagster.scoring.segments import Language
+
+Minimum = Annotated[int, Field(ge=1, le=100)]
+Shrinkage = Annotated[int, Field(ge=1, le=100)]
+Stages = Annotated[tuple[Stage, ...], Field(min_length=2, max_length=9)]
+
+PICTURE = """select rfi_label as label, count(*) as customers from rhythm
+    group by 1 order by min(rfi_cycle_source is distinct from 'own+population'), min(rfi_ratio), 1"""
+"""From the shortest wait to the longest; who bought once only comes last."""
+
+
+def because(row: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
+    """The cycle and where it comes from, how much of it has passed, and the stage that makes."""
+    cycle, bought = row["rfi_avg_delay"], row["rfi_purchase_days"]
+    if cycle is None:
+        return [f"{row['rfi_label']}: nobody in this shop has come back yet, so no cycle is known"]
+    told = f"bought on one day only: the usual cycle of all customers, {cycle} days"
+    if bought > 1:
+        spent = (row["rfi_last_purchase_date"] - row["rfi_first_purchase_date"]).days
+        told = (
+            f"bought on {bought} days, {spent} days from first to last: a cycle of {cycle} days, the mean (by"
+            f" logarithms) of the own gaps and {settings['shrinkage']} of the usual length"
+        )
+    due = row["rfi_next_expected_date"]
+    return [
+        told,
+        f"last bought on {row['rfi_last_purchase_date']}, expected again by {due}: {row['rfi_ratio']} of the"
+        " cycle has passed",
+        stage_told(row, settings),
+    ]
+
+
+def stage_told(row: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+    """Which bounds the ratio lies between; or that the customer bought too rarely to be placed."""
+    if row["rfi_purchase_days"] < settings["minimum"]:
+        return f"{row['rfi_label']}: placed from {settings['minimum']} purchase days on"
+    ends = [float(stage["below"]) for stage in settings["stages"][:-1]]
+    low = max((end for end in ends if end <= row["rfi_ratio"]), default=0)
+    high = min((end for end in ends if end > row["rfi_ratio"]), default=None)
+    return f"{row['rfi_label']}: from {low:g}" + (f" to below {high:g}" if high else " on") + " cycles"
+
+
+@score(
+    reads=("orders",),
+    because=because,
+    columns={
+        "rfi_label": ("text", "How far into the own cycle, in a word", "rfi_ratio"),
+        "rfi_ratio": ("decimal", "Days since the last purchase ÷ the cycle, rounded down"),
+        "rfi_avg_delay": ("decimal", "The cycle: usual days from one purchase to the next"),
+        "rfi_next_expected_date": ("date", "The first day by which a whole cycle has passed"),
+        "rfi_days_late": ("integer", "Days past the expected date; 0 for who is not late"),
+        "rfi_purchase_days": ("integer", "Days (UTC) with a completed order above zero"),
+        "rfi_cycle_source": ("text", "`own+population`, or `population` for who bought on one day"),
+        "rfi_first_purchase_date": ("date", "The first of those days"),
+        "rfi_last_purchase_date": ("date", "The last of those days"),
+        "return_index": ("decimal", "For ranking: the likelier to buy soon, the higher"),
+    },
+    picture=Picture("bars", PICTURE, "Purchase rhythm"),
+)
+def rhythm(  # noqa: PLR0913 - every keyword is a setting of the score
+    tables: Tables,
+    *,
+    as_of: date,
+    minimum: Minimum = 2,
+    shrinkage: Shrinkage = cycles.SHRINKAGE,
+    stages: Stages = STAGES,
+    single: Label = SINGLE,
+    too_few: Label = TOO_FEW,
+    language: Language = "en",
+) -> sa.Select[Any]:
+    """How far each customer is into the cycle he usually buys in, and when he is expected again.
+
+    The label says where a customer stands in his own cycle; to rank who will come back use `return_index`.
+    Completed orders above zero before the midnight (UTC) that ends `as_of` count. Who bought on fewer days
+    than `minimum` has a label of his own; his figures are filled in, from the cycle of all customers if he
+    bought on one day. Where nobody ever came back there is no cycle, and what hangs on it is empty."""
+    cycles.check_stages(stages, (single, too_few))
+    cycled = cycles.customers(tables["orders"], as_of, shrinkage)
+    p = cycles.positions(cycled, as_of).c
+    apart = cycles.apart(p, minimum, (single, too_few), language)
+    source = either(p.purchases > 1, "own+population", either(p.cycle.is_not(None), "population"))
+    return sa.select(
+        p.customer_id,
+        cycles.stage_label(p, stages, apart, language).label("rfi_label"),
+        p.ratio.label("rfi_ratio"),
+        p.cycle.label("rfi_avg_delay"),
+        p.due_on.label("rfi_next_expected_date"),
+        p.days_late.label("rfi_days_late"),
+        p.purchases.label("rfi_purchase_days"),
+        source.label("rfi_cycle_source"),
+        p.first_on.label("rfi_first_purchase_date"),
+        p.last_on.label("rfi_last_purchase_date"),
+        p.return_index,
+    )
