@@ -3,8 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 OLDEST := .venv-oldest/bin
+PEERS := .venv-peers/bin
 
-.PHONY: demo dev test check format bench prove oldest clean
+.PHONY: demo dev test check format bench peers prove oldest clean
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Octo needs Python 3.11 or later")'
@@ -31,8 +32,13 @@ format: .venv/ready
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: .venv/ready  ## ratios against a peer or a limit, measured in one run
+bench: .venv/ready  ## ratios against a peer or a limit, measured in one run; `make peers` first for all peers
 	$(BIN)/octo bench
+
+peers:              ## other people's packages the scores are measured beside, apart from ours
+	test -x $(PEERS)/python || $(PYTHON) -m venv .venv-peers
+	$(PEERS)/python -m pip install --quiet --disable-pip-version-check -r octo_dagster/bench/peers/requirements.txt
+	$(PEERS)/python -m pip install --quiet --disable-pip-version-check --no-deps lifetimes==0.11.3
 
 prove: .venv/ready  ## the slow proofs, whole: every crash, every fault
 	OCTO_PROVE=all $(BIN)/python -m pytest -n 2 --dist worksteal -m prove tests
@@ -44,4 +50,4 @@ oldest:             ## the suite on the oldest DuckDB we promise to run on
 	$(OLDEST)/python -m pytest -n 2 --dist worksteal tests/unit tests/stories tests/contract
 
 clean:
-	rm -rf .venv .venv-oldest .octo
+	rm -rf .venv .venv-oldest .venv-peers .octo

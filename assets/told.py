@@ -91,17 +91,16 @@ def classes(score: Score, found: Sequence[ClassFigures]) -> Told:
     """Every classed column as a table: how many customers in each class, and where it begins and ends."""
     told: Told = {}
     for column in (column for column in score.columns if column.of):
+        mine = [figure for figure in found if figure.column == column.name]
         told[f"classes/{column.name}"] = table(
             {
                 "class": str(f.value),
                 "customers": f.customers,
                 f"{column.of} from": plain(f.low),
                 "to": plain(f.high),
-                "sum": plain(f.total),
-                "share of sum": None if f.share is None else f"{f.share:.1%}",
             }
-            for f in found
-            if f.column == column.name
+            | ({} if f.share is None else {"sum": plain(f.total), "share of sum": f"{f.share:.1%}"})
+            for f in mine
         )
     return present(told)
 

@@ -64,10 +64,12 @@ def check(as_json: AsJson = False) -> None:
         "audiences": list(project.audiences),
         "syncs": list(project.syncs),
     }
+    dormant = {name: list(lacks) for name, lacks in project.library.dormant.items()}
     if as_json:
-        answer({**found, "secrets": project.secrets()})
+        answer({**found, "dormant": dormant, "secrets": project.secrets()})
     else:
         show.found(console, found, project.secrets())
+        show.dormant(console, dormant)
 
 
 @app.command()

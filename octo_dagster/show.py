@@ -43,6 +43,12 @@ def found(console: Console, what: Mapping[str, Sequence[str]], secrets: Mapping[
         console.print(f"  {name}: {'set' if is_set else '[yellow]not set in this environment[/yellow]'}")
 
 
+def dormant(console: Console, lacks: Mapping[str, Sequence[str]]) -> None:
+    """The scores that are left out, and why."""
+    for name, tables in lacks.items():
+        console.print(f"  score {name} is left out: nothing brings {', '.join(tables)}", highlight=False)
+
+
 def refreshed(console: Console, made: Refreshed) -> None:
     """What came in, what was refused, and the profile that came of it. Every row read is in one column."""
     table = grid("Judged rows", "table", "read", "kept", "repeated", "older", "deleted", "rejected")

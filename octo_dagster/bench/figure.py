@@ -18,7 +18,9 @@ class Figure:
     """What the other value is of."""
     other: float
     most: float | None = None
-    """The greatest ratio that is good enough; None where the ratio is only told."""
+    """The greatest ratio that is good enough; None where there is no such limit."""
+    least: float | None = None
+    """The smallest ratio that is good enough: for qualities, where more is better."""
 
     @property
     def ratio(self) -> float:
@@ -29,8 +31,17 @@ class Figure:
 
     @property
     def met(self) -> bool | None:
-        """Whether the target is reached; None without one."""
-        return None if self.most is None else round(self.ratio, 2) <= self.most
+        """Whether the targets are reached; None without any. Rounded as shown: a quality to three places."""
+        reached = [] if self.most is None else [round(self.ratio, 2) <= self.most]
+        reached += [] if self.least is None else [round(self.ratio, 3) >= self.least]
+        return all(reached) if reached else None
+
+    @property
+    def target(self) -> str:
+        """The targets in words; empty without any."""
+        least = [] if self.least is None else [f"≥ {self.least:.2f}"]
+        most = [] if self.most is None else [f"≤ {self.most:.2f}"]
+        return " ".join(least + most)
 
     def within(self, most: float) -> Figure:
         """The same with a target."""

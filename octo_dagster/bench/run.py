@@ -92,10 +92,10 @@ def row(figure: Figure) -> tuple[str, ...]:
     """A figure as it is shown: measure, value, against, ratio, target, met."""
     return (
         figure.measure,
-        f"{said(figure.value)} {figure.unit}",
-        f"{figure.against}: {said(figure.other)} {figure.unit}",
-        f"{figure.ratio:.2f}",
-        "" if figure.most is None else f"≤ {figure.most:.2f}",
+        f"{said(figure.value)} {figure.unit}".strip(),
+        f"{figure.against}: {said(figure.other)} {figure.unit}".strip(),
+        f"{figure.ratio:.2f}" if figure.least is None else f"{figure.ratio:.3f}",
+        figure.target,
         {None: "", True: "yes", False: "NO"}[figure.met],
     )
 
@@ -105,7 +105,9 @@ COLUMNS = ("measure", "Octo", "against", "ratio", "target", "met")
 
 def said(value: float) -> str:
     """A value with as many places as matter."""
-    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.2f}"
+    if value == int(value) or abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.2f}" if abs(value) >= 1 else f"{value:.4f}"
 
 
 def page(told: Told) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 
 from octo_dagster.canonical import contracts as canonical
 from octo_dagster.errors import ConfigError, SourceError
+from octo_dagster.model import FieldType
 from octo_dagster.score import Column, Score, Tables
 from octo_dagster.scoring.frames import Progress, Reading, collect
 from octo_dagster.scoring.settings import expression, plain_settings
@@ -31,6 +32,7 @@ class ClassFigures:
     """The smallest value in the class of the column it is cut from: the cut point, if classes rise."""
     high: Any
     total: Any
+    """What `of` adds up to in the class, if it is money."""
     share: float | None
     """Of the total over all classes, 0 to 1; None when there is no total above zero."""
 
@@ -119,7 +121,8 @@ def run(
             query = statement(told, tables, as_of)
             connection.execute(f"create temp table scored as {compiled(query)}")
         rows = check_rows(told, connection)
-        classes = tuple(figure for column in told.columns for figure in figures(connection, column))
+        money = {column.name for column in told.columns if column.type == FieldType.DECIMAL}
+        classes = tuple(figure for column in told.columns for figure in figures(connection, column, money))
         written = connection.sql(f"select * from scored order by {listed(told.key)}").to_arrow_reader()
         version = warehouse.replace(told.name, written, note)
     return Report(told.name, as_of, plain, reads, rows, version, classes)
@@ -143,17 +146,21 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(f'"{name}"' for name in names)
 
 
-def figures(connection: duckdb.DuckDBPyConnection, column: Column) -> list[ClassFigures]:
-    """How customers spread over a classed column's values; nothing for a column that is not a class."""
+def figures(
+    connection: duckdb.DuckDBPyConnection, column: Column, money: Collection[str]
+) -> list[ClassFigures]:
+    """How customers spread over a classed column's values; nothing for a column that is not a class. What
+    adds up, `money`, is added up: a sum of days says nothing."""
     if column.of is None:
         return []
+    total = f'sum("{column.of}")' if column.of in money else "null"
     found = connection.sql(
-        f'select "{column.name}", count(*), min("{column.of}"), max("{column.of}"), sum("{column.of}")'
+        f'select "{column.name}", count(*), min("{column.of}"), max("{column.of}"), {total}'
         f" from scored group by 1 order by 1"
     ).fetchall()
-    total = sum(weight for *_, weight in found)
+    whole = sum(weight or 0 for *_, weight in found)
     return [
-        ClassFigures(column.name, value, customers, low, high, weight, shared(weight, total))
+        ClassFigures(column.name, value, customers, low, high, weight, shared(weight or 0, whole))
         for value, customers, low, high, weight in found
     ]
 
