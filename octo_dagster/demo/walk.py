@@ -85,7 +85,7 @@ class Demo:
             tables.add_row(table.table, f"{table.read:,}", f"{table.kept:,}", f"{table.rejected:,}")
         self.console.print(tables)
         segments = show.grid("RFM segments", "segment", "customers", "share of revenue")
-        for one in made.scored[0].classes:
+        for one in (figure for score in made.scored for figure in score.classes):
             if one.column == "rfm_segment":
                 share = "" if one.share is None else f"{one.share:.1%}"
                 segments.add_row(str(one.value), f"{one.customers:,}", share)
@@ -193,9 +193,9 @@ def opened(root: Path, console: Console, port: int) -> Iterator[Demo]:
         stock = show.grid("", "table", "rows")
         with steps(console) as told:
             told("start PostgreSQL and load it")
-            shop = stack.enter_context(
-                Shop(home / "shop", lambda name, rows: stock.add_row(name, f"{rows:,}"))
-            )
+            loaded = lambda name, rows: stock.add_row(name, f"{rows:,}")  # noqa: E731
+            now = datetime.now(UTC).replace(tzinfo=None)
+            shop = stack.enter_context(Shop(home / "shop", loaded, until=now))
         console.print(stock)
         sandbox = stack.enter_context(Sandbox(port))
         os.environ.update(CREDENTIALS, SHOP_DATABASE_URL=shop.url, OCTO_SANDBOX=sandbox.address)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from connectors import registry
 from octo_dagster.canonical.conform import Conformed, conform
 from octo_dagster.canonical.intake import Intake
 from octo_dagster.canonical.pull import pull
-from octo_dagster.demo.shop import TABLES, Shop
+from octo_dagster.demo.shop import TABLES, Shop, opened
 from octo_dagster.document import load
 from octo_dagster.warehouse import Warehouse
 
@@ -91,6 +91,17 @@ def test_consents_differ_and_never_by_chance(shop: Shop) -> None:
         refusing = connection.execute(query.encode()).fetchall()
     assert refusing[0] == (20, "household-20@example.com", "Ada")
     assert 110 <= len(refusing) <= 130
+
+
+def test_the_year_can_end_now(home: Path) -> None:
+    """Moved by whole weeks, the last order lies in the week before the day named, none after it, and every
+    date keeps its day of the week."""
+    until = datetime(2026, 11, 22, 15, 32)  # noqa: DTZ001
+    weeks = Shop(home / "later", until=until).weeks
+    newest = "select max(transaction_timestamp) from transactions"
+    (moved,), (asis,) = opened(weeks).sql(newest).fetchall()[0], opened().sql(newest).fetchall()[0]
+    assert until - timedelta(weeks=1) <= moved <= until
+    assert moved - asis == timedelta(weeks=weeks)
 
 
 def test_an_order_can_be_placed(shop: Shop) -> None:
