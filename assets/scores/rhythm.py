@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Annotated, Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
-from pydantic import Field
 
 from octo_dagster.score import Picture, Tables, score
 from octo_dagster.scoring import cycles
-from octo_dagster.scoring.cycles import SINGLE, STAGES, TOO_FEW, Label, Stage
-from octo_dagster.scoring.portable import either
+from octo_dagster.scoring.cycles import SHRINKAGE, SINGLE, STAGES, TOO_FEW, Label, Minimum, Shrinkage, Stages
+from octo_dagster.scoring.portable import either, whole
 from octo_dagster.scoring.segments import Language
-
-Minimum = Annotated[int, Field(ge=1, le=100)]
-Shrinkage = Annotated[int, Field(ge=1, le=100)]
-Stages = Annotated[tuple[Stage, ...], Field(min_length=2, max_length=9)]
 
 PICTURE = """select rfi_label as label, count(*) as customers from rhythm
     group by 1 order by min(rfi_cycle_source is distinct from 'own+population'), min(rfi_ratio), 1"""
@@ -77,7 +72,7 @@ def rhythm(  # noqa: PLR0913 - every keyword is a setting of the score
     *,
     as_of: date,
     minimum: Minimum = 2,
-    shrinkage: Shrinkage = cycles.SHRINKAGE,
+    shrinkage: Shrinkage = SHRINKAGE,
     stages: Stages = STAGES,
     single: Label = SINGLE,
     too_few: Label = TOO_FEW,
@@ -107,3 +102,27 @@ def rhythm(  # noqa: PLR0913 - every keyword is a setting of the score
         p.last_on.label("rfi_last_purchase_date"),
         p.return_index,
     )
+
+
+@score(
+    reads=("rhythm",),
+    key=("cohort", "rfi_label"),
+    columns={
+        "cohort": ("text", "When they bought first: 2024-Q1, or 2024-01"),
+        "rfi_label": ("text", "How far into the own cycle", "customers"),
+        "customers": ("integer", "How many of the cohort"),
+        "share": ("decimal", "Of all customers of the cohort, 0 to 1"),
+    },
+)
+def rhythm_shares_by_cohort(
+    tables: Tables, *, as_of: date, period: Literal["quarter", "month"] = "quarter"
+) -> sa.Select[Any]:
+    """How many customers of each cohort are early, late or gone; a cohort is a quarter (or month) of first
+    purchases."""
+    r = tables["rhythm"].c
+    first = r.rfi_first_purchase_date
+    year, month = (sa.cast(sa.extract(part, first), sa.BigInteger) for part in ("year", "month"))
+    quarter = sa.literal("-Q") + sa.cast(whole(month + 2, 3), sa.Text)
+    number = either(month < 10, "-0", "-") + sa.cast(month, sa.Text)
+    cohort = sa.cast(year, sa.Text) + (quarter if period == "quarter" else number)
+    return cycles.shares(sa.select(cohort.label("cohort"), r.rfi_label).subquery(), "cohort")

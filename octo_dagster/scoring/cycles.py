@@ -32,6 +32,8 @@ from octo_dagster.scoring.portable import (
 from octo_dagster.scoring.segments import Language
 
 Columns = sa.ColumnCollection[Any, Any]
+Minimum = Annotated[int, Field(ge=1, le=100)]
+Shrinkage = Annotated[int, Field(ge=1, le=100)]
 Share = Annotated[Decimal, Field(gt=0, max_digits=8, decimal_places=4)]
 
 
@@ -56,6 +58,8 @@ class Stage(Label):
 
 SHRINKAGE = 2
 """How many usual gaps stand among the own ones. Estimated: 1.1 to 3.1 on three shops."""
+
+Stages = Annotated[tuple[Stage, ...], Field(min_length=2, max_length=9)]
 
 STAGES = (
     Stage(en="recent purchase", fr="achat récent", below=Decimal("0.75")),
@@ -103,7 +107,7 @@ def purchase_days(orders: sa.FromClause, as_of: date) -> sa.Subquery:
     return query.subquery("purchase_days")
 
 
-def histories(purchased: sa.Subquery, by: Sequence[str]) -> sa.Subquery:
+def histories(purchased: sa.FromClause, by: Sequence[str]) -> sa.CTE:
     """One row per `by`: its purchase days counted, the first and the last, and its gaps' logarithms added up.
 
     `purchased` holds each `bought_on` of a `by` once."""
@@ -121,7 +125,7 @@ def histories(purchased: sa.Subquery, by: Sequence[str]) -> sa.Subquery:
             sa.cast(sa.func.coalesce(sa.func.sum(ln_millionths(g.gap)), 0), sa.BigInteger).label("ln_gaps"),
         )
         .group_by(*keys)
-        .subquery("histories")
+        .cte("histories")
     )
 
 
@@ -199,3 +203,12 @@ def apart(p: Columns, minimum: int, labels: tuple[Label, Label], language: Langu
     """The label of those who bought on fewer than `minimum` days, or in a shop where nobody came back."""
     single, too_few = (sa.literal(label.word(language)) for label in labels)
     return either(sa.or_(p.purchases < minimum, p.cycle.is_(None)), either(p.purchases == 1, single, too_few))
+
+
+def shares(labelled: sa.FromClause, group: str) -> sa.Select[Any]:
+    """`group`, rfi_label, how many rows of `labelled` have the two, and their share of the group's rows."""
+    g, label = labelled.c[group], labelled.c.rfi_label
+    counted = sa.select(g, label, sa.func.count().label("customers")).group_by(g, label).subquery("counted")
+    c = counted.c
+    total = sa.cast(sa.func.sum(c.customers).over(partition_by=c[group]), sa.Double)
+    return sa.select(*c, rounded(sa.cast(c.customers, sa.Double) / total, 4).label("share"))
