@@ -84,8 +84,7 @@ class Project:
         """The scores of `assets/scores/`: those that can be worked out from what the sources feed, set as
         their YAML files say and each after those it reads; and those that cannot, with what they lack."""
         folder = self.root / "assets" / "scores"
-        found = [value for path in sorted(folder.glob("[!_]*.py")) for value in vars(loaded(path)).values()]
-        scores = {value.name: value for value in found if isinstance(value, Score)}
+        scores = scores_in(folder)
         return library.arranged(scores, folder, self.fed, {"language": self.settings.language})
 
     @property
@@ -171,6 +170,20 @@ class Project:
     def plans(self) -> Folder:
         """Where drawn plans are kept."""
         return Folder(self.home / "plans")
+
+
+def scores_in(folder: Path) -> dict[str, Score]:
+    """Name → score, for every score the folder's Python files define themselves; one they import from one
+    another is not a second one. ConfigError when two files define the same name."""
+    scores: dict[str, Score] = {}
+    for path in sorted(folder.glob("[!_]*.py")):
+        module = loaded(path)
+        for value in vars(module).values():
+            if isinstance(value, Score) and value.compute.__module__ == module.__name__:
+                if value.name in scores:
+                    raise ConfigError(f"{path.name}: score {value.name} is defined in another file too")
+                scores[value.name] = value
+    return scores
 
 
 def complaints(check: Callable[[], object]) -> list[str]:

@@ -14,7 +14,7 @@ from types import ModuleType
 import duckdb
 import psutil
 
-from octo_dagster.bench import calls, delivery, planning, rfm, sources
+from octo_dagster.bench import calls, delivery, planning, rfm, scores, sources
 from octo_dagster.bench.figure import Figure, compared
 from octo_dagster.errors import ConfigError
 
@@ -64,6 +64,7 @@ def of_delivery(folder: Path, small: bool) -> Iterator[Figure]:
 
 PARTS = {
     "rfm": Part("RFM", rfm, of_rfm),
+    "scores": Part("All scores", scores, scores.figures),
     "sources": Part("Sources", sources, of_sources),
     "plan": Part("Planning", planning, of_planning),
     "calls": Part("Calls", calls, of_calls),
