@@ -190,7 +190,7 @@ def either(condition: sa.ColumnElement[bool], then: Any, otherwise: Any = None) 
 
 
 def class_by_rank(
-    measure: Number, bins: int, *, within: Number | None = None, first: int = 1
+    measure: Number, bins: int, *, within: Number | Sequence[Number] | None = None, first: int = 1
 ) -> sa.ColumnElement[int]:
     """The measure's class, `first` the lowest: first + floor(bins × share of rows that are strictly lower).
 
@@ -206,19 +206,25 @@ def class_by_cuts(measure: Number, cuts: Sequence[Any]) -> sa.ColumnElement[int]
     return sum(reached[1:], start=reached[0]) + 1 if reached else sa.literal(1)
 
 
-def quantile_cuts(source: sa.FromClause, measure: str, bins: int, unit: int) -> sa.CTE:
+def quantile_cuts(
+    source: sa.FromClause, measure: str, bins: int, unit: int, within: str | None = None
+) -> sa.CTE:
     """One row, `c1` … : the inner quantiles (R type 7) plus one `unit`, all multiplied by `bins`.
 
     R's `rfm` package cuts at quantile(i / bins) + 1. Multiplying keeps it in integers: compare with
-    `bins * measure`. `measure` is an integer column of `source`."""
+    `bins * measure`. `measure` is an integer column of `source`. One row for each value of the column
+    `within`, if it is given, beside that value."""
     value = source.c[measure]
+    base = [] if within is None else [source.c[within]]
     ranked = sa.select(
+        *base,
         value.label("value"),
-        sa.func.row_number().over(order_by=value).label("place"),
-        sa.func.count().over().label("n"),
+        sa.func.row_number().over(partition_by=base, order_by=value).label("place"),
+        sa.func.count().over(partition_by=base).label("n"),
     ).subquery()
     columns = [quantile(ranked, i, bins, unit).label(f"c{i}") for i in range(1, bins)]
-    return sa.select(*columns).cte(f"cuts_{measure}")
+    bases = [] if within is None else [ranked.c[within]]
+    return sa.select(*bases, *columns).group_by(*bases).cte(f"cuts_{measure}")
 
 
 def quantile(ranked: sa.Subquery, i: int, bins: int, unit: int) -> sa.ColumnElement[int]:
