@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from string import Template
 from typing import Any
 
 import pytest
 
+from connectors.sources.files import Files
 from octo_dagster.bench.scores import BY_HAND, arranged, generate
+from octo_dagster.canonical.conform import conform
+from octo_dagster.canonical.contracts import CONTRACTS
+from octo_dagster.canonical.intake import Intake
+from octo_dagster.canonical.pull import pull
 from octo_dagster.scoring import compute as scoring
 from octo_dagster.scoring.explain import explain
 from octo_dagster.scoring.frames import HAPPENED
@@ -19,6 +24,7 @@ from octo_dagster.scoring.profile import build
 from octo_dagster.warehouse import Warehouse
 
 LATE, EARLY = date(2025, 12, 31), date(2024, 3, 31)
+NOW = datetime(2026, 1, 1)  # noqa: DTZ001 - naive UTC, as everywhere
 SCORES = arranged().scores
 MIDNIGHT = "timestamp '2024-04-01'"
 BOUGHT = f"product_id in (select product_id from order_lines join orders using (order_id) where ordered_at < {MIDNIGHT})"
@@ -158,3 +164,36 @@ def test_a_base_of_nobody_is_no_error(tmp_path: Path) -> None:
     """On tables without a row every score makes a table without a row."""
     empty = worked_out(shop(tmp_path, lambda name: f"from {name} limit 0"), LATE)
     assert {name: found for name in SCORES if (found := rows(empty, name))} == {}
+
+
+def from_files(folder: Path, plain: Warehouse, parts: int) -> Warehouse:
+    """The shop as it arrives in CSV files, the rows of every table dealt out over so many of them."""
+    tables = {name: CONTRACTS[name] for name in CONTRACTS if name in plain.names()}
+    with plain.connect() as connection:
+        for name in tables:
+            for part in range(parts):
+                dealt = f"(select t.* from {name} t where hash(t, 3) % {parts} = {part})"
+                connection.execute(f"copy {dealt} to '{folder / name}-{part}.csv'")
+    told = {
+        name: {"from": f"{name}-*.csv", "columns": {field: field for field in contract.names}}
+        for name, contract in tables.items()
+    }
+    shop = Intake.model_validate(
+        {"name": "shop", "source": Files(folder=folder), "tables": told, "currency": "EUR"}
+    )
+    warehouse = Warehouse(folder / "warehouse")
+    for name in tables:
+        pull(shop, name, warehouse, NOW)
+        assert conform(name, [shop], warehouse, NOW, "run").rejected == 0
+    return worked_out(warehouse, LATE)
+
+
+def test_an_order_in_two_files_is_one_order(tmp_path: Path) -> None:
+    """Lines of an order that arrive in two files, as those of all tables, make every score the same."""
+    plain = shop(tmp_path)
+    one, two = tmp_path / "one", tmp_path / "two"
+    for folder in (one, two):
+        folder.mkdir()
+    whole, dealt = from_files(one, plain, 1), from_files(two, plain, 2)
+    assert [name for name in SCORES if rows(whole, name) != rows(dealt, name)] == []
+    assert rows(whole, "order_lines")
