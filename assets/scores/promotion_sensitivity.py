@@ -17,7 +17,7 @@ from pydantic import Field
 
 from octo_dagster.errors import ConfigError
 from octo_dagster.score import Picture, Tables, score
-from octo_dagster.scoring.decay import UNIT, weight_of_age
+from octo_dagster.scoring.exact import UNIT, floating, nearest, weight_of_age
 from octo_dagster.scoring.portable import (
     cents,
     class_by_rank,
@@ -245,16 +245,6 @@ def figures_of(summed: sa.Subquery, minimum_orders: int, shrinkage: int) -> sa.S
         .where(t.orders >= minimum_orders)
         .subquery("figures")
     )  # fmt: skip
-
-
-def floating(value: Any) -> sa.ColumnElement[float]:
-    """A whole number as a floating one; DuckDB's and PostgreSQL's wide sums by way of 64 bits."""
-    return sa.cast(sa.cast(value, sa.BigInteger), sa.Double)
-
-
-def nearest(part: sa.ColumnElement[int], of: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
-    """part ÷ of, both whole and not negative, to the nearest whole number, halves upwards."""
-    return whole(2 * part + of, 2 * of)
 
 
 def measures_of(figures: sa.Subquery, weight_value: int, promophilia_weight: int) -> sa.Subquery:
