@@ -74,7 +74,8 @@ class Learnt:
 
     def told(self, language: Language) -> str:
         least = CUSTOMERS if self.basis == "customers" else OUTCOMES
-        return WORDS[language][self.basis].format(n=self.n, least=least)
+        words = WORDS[language][self.basis].format(n=self.n, least=least)
+        return words.replace(",", " ") if language == "fr" else words
 
 
 def because(row: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:

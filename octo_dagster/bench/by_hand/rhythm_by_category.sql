@@ -2,7 +2,7 @@
 with bought as (
     select distinct customer_id, category, ordered_at::date as d
     from orders join order_lines using (order_id) join products using (product_id)
-    where customer_id is not null and status = 'completed' and net_amount > 0
+    where customer_id is not null and status = 'completed' and orders.net_amount > 0
       and ordered_at < date '$as_of' + 1 and category is not null
       and coalesce(quantity, 1) > 0 and not coalesce(is_return, false)),
 gaps as (
