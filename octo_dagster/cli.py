@@ -230,11 +230,15 @@ def deliver_all(project: Project) -> tuple[list[tuple[run.Report, Plan]], dict[s
 
 @app.command("explain")
 def explain_one(
-    customer: Annotated[str, typer.Argument(help="The customer's id.")], as_json: AsJson = False
+    customer: Annotated[str, typer.Argument(help="The customer's id.")],
+    only: Annotated[
+        list[str] | None, typer.Option("--score", help="Only this score; may be repeated.")
+    ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Why a customer has each label: the figures that led to it."""
     project = Project.here()
-    told = explain(project.warehouse, customer, list(project.scores.values()))
+    told = explain(project.warehouse, customer, project.chosen(only))
     if as_json:
         answer(told.as_dict())
     else:

@@ -6,7 +6,7 @@ import importlib.util
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -91,6 +91,15 @@ class Project:
     def scores(self) -> Mapping[str, Score]:
         """Name → score, of those that can be worked out, each after those it reads."""
         return self.library.scores
+
+    def chosen(self, names: Sequence[str] | None) -> list[Score]:
+        """These scores, or all without names. ConfigError for a name that is not among them."""
+        unknown = [name for name in names or () if name not in self.scores]
+        if unknown:
+            raise ConfigError(
+                f"there is no score {unknown[0]!r}; there are {', '.join(self.scores) or 'none'}"
+            )
+        return [self.scores[name] for name in names or self.scores]
 
     @cached_property
     def fed(self) -> frozenset[str]:

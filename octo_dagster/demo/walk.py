@@ -129,8 +129,8 @@ class Demo:
             self.show_movements(vendor, moved)
             good &= set(moved) == {customer if column == "customer_id" else email}
         self.console.rule("[bold]Why? octo explain", align="left")
-        scores = list(self.project.scores.values())
-        for line in explain(self.project.warehouse, customer, scores).lines()[:8]:
+        scores = self.project.chosen(["rfm", "rhythm"])
+        for line in explain(self.project.warehouse, customer, scores).lines():
             self.console.print(f"  {line}", highlight=False)
         return good
 

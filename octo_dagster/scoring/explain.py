@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -57,13 +58,28 @@ class Explanation:
         return dict(TypeAdapter(dict[str, Any]).dump_python(asdict(self), mode="json"))
 
     def lines(self) -> list[str]:
-        """The explanation as lines of text, each score under its name."""
+        """The explanation as lines of text: of each score what led to its labels, classes, figures."""
         told = [f"customer {self.customer_id}" + (f" ({self.email})" if self.email else "")]
         for score in self.scores:
             told += ["", f"{score.score}, as of {score.as_of}" if score.as_of else score.score]
-            told += [f"  {fact.line()}" for fact in score.facts]
             told += [f"  → {reason}" for reason in score.reasons]
+            told += [f"  {fact.line()}" for fact in score.facts if fact.of]
+            told += paragraph([fact.line() for fact in score.facts if not fact.of])
         return told
+
+
+def paragraph(parts: Sequence[str], width: int = 110) -> list[str]:
+    """The parts one after another on indented lines, none of them broken."""
+    whole = " · ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts)
+    broken = textwrap.wrap(
+        whole,
+        width,
+        initial_indent="  ",
+        subsequent_indent="  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in broken]
 
 
 def explain(warehouse: Warehouse, customer_id: str, scores: Sequence[Score]) -> Explanation:
