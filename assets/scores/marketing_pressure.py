@@ -13,7 +13,17 @@ from octo_dagster.errors import ConfigError
 from octo_dagster.score import Picture, Tables, Told, score
 from octo_dagster.scoring import inbox
 from octo_dagster.scoring.exact import weight_of_age
-from octo_dagster.scoring.inbox import CHANNELS, KINDS, Channels, EventTypes, Return, Weights
+from octo_dagster.scoring.inbox import (
+    ALL_CHANNELS,
+    ALL_TYPES,
+    ALL_WEIGHTS,
+    CHANNELS,
+    KINDS,
+    Channels,
+    EventTypes,
+    Return,
+    Weights,
+)
 from octo_dagster.scoring.portable import (
     day,
     days,
@@ -29,7 +39,6 @@ from octo_dagster.scoring.segments import Language
 Windows = Annotated[tuple[Annotated[int, Field(ge=1, le=3660)], ...], Field(min_length=1, max_length=5)]
 Percent = Annotated[int, Field(ge=0, le=100)]
 
-ALL_CHANNELS, ALL_TYPES, ALL_WEIGHTS = Channels(), EventTypes(), Weights()
 RETURNS: tuple[Return, ...] = ("opened", "clicked", "replied", "redeemed")
 
 POSITIONS: Mapping[Language, tuple[str, str, str]] = {

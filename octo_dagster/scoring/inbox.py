@@ -18,6 +18,7 @@ from octo_dagster.scoring.portable import either, midnight_after
 
 Names = tuple[str, ...]
 OTHER = "other"
+Channel = Literal["email", "sms", "letter", "push", "call", "other"]
 Return = Literal["opened", "clicked", "replied", "redeemed"]
 """Kinds of event that a message is sent for."""
 
@@ -96,6 +97,8 @@ class Weights(BaseModel):
         return round(100 * float(getattr(self, channel)))
 
 
+ALL_CHANNELS, ALL_TYPES, ALL_WEIGHTS = Channels(), EventTypes(), Weights()
+"""The defaults."""
 CHANNELS = (*Channels.model_fields, OTHER)
 KINDS = (*EventTypes.model_fields, OTHER)
 HEARD = ("delivered", "opened", "machine_opened", "clicked", "replied", "redeemed")
