@@ -28,8 +28,8 @@ def because(row: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
     if bought > 1:
         spent = (row["rfi_last_purchase_date"] - row["rfi_first_purchase_date"]).days
         told = (
-            f"bought on {bought} days, {spent} days from first to last: a cycle of {cycle} days, the mean (by"
-            f" logarithms) of the own gaps and {settings['shrinkage']} of the usual length"
+            f"bought on {bought} days, every {spent / (bought - 1):.1f} on plain average: a cycle of {cycle}"
+            f" days, the mean by logarithms of these gaps and {settings['shrinkage']} of the usual length"
         )
     due = row["rfi_next_expected_date"]
     return [

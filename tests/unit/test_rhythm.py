@@ -146,8 +146,8 @@ MONTHLY = [order("a", 0), order("a", 30), order("a", 60), order("b", 80), order(
 def test_it_says_what_led_to_the_label() -> None:
     """The cycle with where it comes from, what of it has passed by when, and the bounds of the stage."""
     assert told(MONTHLY, "a") == [
-        "bought on 3 days, 60 days from first to last: a cycle of 30.00 days, the mean (by logarithms) of the"
-        " own gaps and 2 of the usual length",
+        "bought on 3 days, every 30.0 on plain average: a cycle of 30.00 days, the mean by logarithms of"
+        " these gaps and 2 of the usual length",
         "last bought on 2024-05-31, expected again by 2024-06-30: 1.0000 of the cycle has passed",
         "late: from 1 to below 2 cycles",
     ]
