@@ -100,8 +100,8 @@ class Score:
     """Canonical tables it sees empty where no source feeds them."""
     key: tuple[str, ...] = CUSTOMER
     picture: Picture | None = None
-    settings_from: str | None = None
-    """The score whose settings it shares: those of the same name it does not give itself."""
+    settings_from: str | tuple[str, ...] | None = None
+    """The scores whose settings it shares: those of the same name it does not give itself."""
     by_frames: bool = False
     """Whether `compute` reads rows itself (`frame_score`) or returns a select."""
     columns_of: ColumnsOf | None = None
@@ -154,7 +154,7 @@ def score(
     key: tuple[str, ...] = CUSTOMER,
     because: Because | None = None,
     picture: Picture | None = None,
-    settings_from: str | None = None,
+    settings_from: str | tuple[str, ...] | None = None,
 ) -> Callable[[Callable[..., sa.Select[Any]]], Score]:
     """Declare a score. `columns`: output column → (type, description) or (type, description, of), in output
     order, `customer_id` left out; or a function from the settings in force to that."""

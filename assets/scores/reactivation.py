@@ -13,8 +13,10 @@ from pydantic import Field
 
 from octo_dagster.errors import ConfigError
 from octo_dagster.score import Picture, Tables, score
-from octo_dagster.scoring.consent import DO_NOT_CONTACT, UNSUBSCRIBED
+from octo_dagster.scoring import inbox
+from octo_dagster.scoring.consent import DO_NOT_CONTACT, has_refused
 from octo_dagster.scoring.cycles import Label
+from octo_dagster.scoring.inbox import ALL_CHANNELS, ALL_TYPES, Channel, Channels, EventTypes
 from octo_dagster.scoring.portable import day, days, either, in_units, midnight_after, whole
 from octo_dagster.scoring.segments import Language
 
@@ -63,7 +65,7 @@ def because(row: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
 @score(
     reads=("rfm", "rhythm", "customers"),
     optional=("messages", "message_events"),
-    settings_from="rfm",
+    settings_from=("rfm", "marketing_pressure"),
     because=because,
     columns={
         "passive_segment": (
@@ -108,10 +110,12 @@ def reactivation(  # noqa: PLR0913 - every keyword is a setting of the score
     phone_needed: bool = False,
     unsubscribed: Literal["any", "call", "ignore"] = "any",
     cool_down_days: Annotated[int, Field(ge=0, le=3650)] = 90,
-    cool_down_channels: Annotated[tuple[str, ...], Field(min_length=1)] = ("call", "mail"),
+    cool_down_channels: Annotated[tuple[Channel, ...], Field(min_length=1)] = ("call", "letter"),
     big: Label = BIG,
     small: Label = SMALL,
     bins: Annotated[int, Field(ge=3, le=10)] = 6,
+    channels: Channels = ALL_CHANNELS,
+    event_types: EventTypes = ALL_TYPES,
     language: Language = "en",
 ) -> sa.Select[Any]:
     """Who has gone passive, big or small, and which of the big ones to call first.
@@ -123,18 +127,19 @@ def reactivation(  # noqa: PLR0913 - every keyword is a setting of the score
     recency, size = borders(bins, passive_recency, big_from)
     if recency == 0 and passive_ratio is None:
         raise ConfigError("passive_ratio: with neither it nor `passive_recency` nobody is ever passive")
-    events = tables["message_events"] if unsubscribed != "ignore" else None
     found = joined(
         standing(tables, recency, passive_ratio, size),
         reachable(tables["customers"]),
-        contacts(tables["messages"], as_of, cool_down_channels),
-        refusals(events, as_of, calls_only=unsubscribed == "call"),
+        contacts(tables["messages"], as_of, channels, cool_down_channels),
+        refusals(tables["message_events"], as_of, event_types, channels if unsubscribed == "call" else None),
     ).c
     conditions = exclusions(found, as_of, cool_down_days)
     if call_if_never_asked:
         del conditions["never_asked"]
     if not phone_needed:
         del conditions["no_phone"]
+    if unsubscribed == "ignore":
+        del conditions["unsubscribed"]
     told = [(condition, EXCLUDED[name].word(language)) for name, condition in conditions.items()]
     reason = either(found.is_big, sa.case(*told))
     return listed(found, reason, rank_by, top, Words(big, small, language))
@@ -183,25 +188,25 @@ def reachable(customers: sa.TableClause) -> sa.Subquery:
     ).subquery("reachable")
 
 
-def contacts(messages: sa.TableClause, as_of: date, channels: tuple[str, ...]) -> sa.Subquery:
-    """The day of each customer's last call or letter."""
+def contacts(
+    messages: sa.TableClause, as_of: date, channels: Channels, counted: tuple[Channel, ...]
+) -> sa.Subquery:
+    """The day of each customer's last message of the counted channels."""
     m = messages.c
     query = sa.select(m.customer_id, sa.cast(sa.func.max(m.sent_at), sa.Date).label("contacted_on"))
-    seen = (m.channel.in_(channels), m.sent_at < midnight_after(as_of))
+    seen = (inbox.named(m.channel, channels).in_(counted), m.sent_at < midnight_after(as_of))
     return query.where(*seen).group_by(m.customer_id).subquery("contacts")
 
 
-def refusals(events: sa.TableClause | None, as_of: date, *, calls_only: bool) -> sa.Subquery:
-    """Who has unsubscribed, from anything or from calls; nobody without a table of events."""
-    if events is None:
-        return sa.select(sa.cast(sa.null(), sa.Text).label("customer_id")).subquery("refusals")
+def refusals(
+    events: sa.TableClause, as_of: date, event_types: EventTypes, channels: Channels | None
+) -> sa.Subquery:
+    """Who has unsubscribed or complained; with `channels`, from calls only."""
     e = events.c
-    query = sa.select(e.customer_id).where(
-        sa.func.lower(e.event_type).in_(UNSUBSCRIBED), e.occurred_at < midnight_after(as_of)
-    )
-    if calls_only:
-        query = query.where(e.channel == "call")
-    return query.distinct().subquery("refusals")
+    seen = [has_refused(e.event_type, event_types), e.occurred_at < midnight_after(as_of)]
+    if channels is not None:
+        seen.append(inbox.named(e.channel, channels) == "call")
+    return sa.select(e.customer_id).where(*seen).distinct().subquery("refusals")
 
 
 def joined(who: sa.Subquery, *told: sa.Subquery) -> sa.Subquery:

@@ -1,8 +1,12 @@
-"""Who may be reached by which channel, and how people say that they want no more of it."""
+"""Who may be reached by which channel, and who has said that he wants no more messages."""
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
+
+import sqlalchemy as sa
+
+from octo_dagster.scoring.inbox import EventTypes, named
 
 Channel = Literal["email", "sms", "push", "ads", "call", "mail"]
 
@@ -17,17 +21,10 @@ CONSENTS: dict[Channel, str] = {
 }
 """Channel → the column of `customers` that must be true; a letter and a push message need none."""
 
-UNSUBSCRIBED = (
-    "unsubscribed",
-    "unsubscribe",
-    "unsub",
-    "opt_out",
-    "list_unsubscribed",
-    "complaint",
-    "complained",
-    "spam",
-)
-"""`message_events.event_type`, in lower case, of a person who wants no more messages."""
-
 DO_NOT_CONTACT = "do_not_contact"
 """A true-or-false column a shop's source may add to `customers`: nobody writes to or calls these people."""
+
+
+def has_refused(event_type: sa.ColumnElement[Any], names: EventTypes) -> sa.ColumnElement[bool]:
+    """Whether an event of this type says that its customer wants no more messages."""
+    return named(event_type, names).in_(("unsubscribed", "complained"))

@@ -69,9 +69,10 @@ def chosen(
     shared: Mapping[str, Any],
     ready: Mapping[str, Score],
 ) -> dict[str, Any]:
-    """The score's settings: its own file's, else those of the score it shares them with, else `shared`."""
-    lender = scores.get(score.settings_from or "")
-    lent = raw_settings(folder / f"{lender.name}.yaml") if lender else {}
+    """The score's settings: its own file's, else those of the scores it shares them with, else `shared`."""
+    named = score.settings_from or ()
+    lenders = [name for name in ((named,) if isinstance(named, str) else named) if name in scores]
+    lent = {key: value for name in lenders for key, value in raw_settings(folder / f"{name}.yaml").items()}
     common = {name: value for name, value in (dict(shared) | lent).items() if name in score.settings}
     own = folder / f"{score.name}.yaml"
     return checked_settings(score, common | raw_settings(own), own.name, ready)

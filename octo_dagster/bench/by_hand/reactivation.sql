@@ -1,10 +1,13 @@
 with last_contacts as (
     select customer_id, cast(max(sent_at) as date) as contacted_on from messages
-    where channel in ('call', 'mail') and sent_at < date '$as_of' + 1 group by 1),
+    where regexp_replace(lower(channel), '[ _-]', '', 'g') in (
+            'call', 'phone', 'telephone', 'appel', 'letter', 'mail', 'post', 'postal', 'directmail', 'courrier') and sent_at < date '$as_of' + 1 group by 1),
 refusals as (
     select distinct customer_id from message_events
-    where lower(event_type) in ('unsubscribed', 'unsubscribe', 'unsub', 'opt_out', 'list_unsubscribed',
-                                'complaint', 'complained', 'spam')
+    where regexp_replace(lower(event_type), '[ _-]', '', 'g') in (
+            'unsubscribe', 'unsubscribes', 'unsubscribed', 'unsub', 'optout', 'optedout', 'groupunsubscribe',
+            'unsubscribedfromemailmarketing', 'unsubscribedfromlist', 'unsubscribedfromsmsmarketing', 'spam',
+            'complaint', 'complaints', 'complained', 'abuse', 'spamreport', 'markedemailasspam')
       and occurred_at < date '$as_of' + 1),
 found as (
     select customer_id, rfm_recency_days, rfm_recency <= 2 as gone, coalesce(rfi_ratio >= 2, false) as late,
