@@ -1,6 +1,6 @@
 """What is worked out of each customer: the scores, the profile that joins them, the audiences cut from it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import dagster as dg
@@ -8,17 +8,21 @@ import dagster as dg
 from assets import keys, lineage, told
 from assets.resources import Day, Setup, Yields
 from octo_dagster.errors import OctoError
+from octo_dagster.refresh import follow
 from octo_dagster.score import Score
 from octo_dagster.scoring import compute as scoring
-from octo_dagster.scoring import pictures, profile
+from octo_dagster.scoring import enrolment, pictures, profile
+from octo_dagster.scoring.followed import scenario_state, scenario_uplift
 from octo_dagster.scoring.profile import ProfileReport
 
 ONE_ROW = "one_row_per_key"
 
 
 def customer_assets(setup: Setup) -> list[dg.AssetsDefinition]:
-    """One asset a score, and the profile."""
-    return [*(score_asset(setup, score) for score in setup.project.scores.values()), profile_asset(setup)]
+    """One asset a score, the scenarios where there are any, and the profile."""
+    scores = [score_asset(setup, score) for score in setup.project.scores.values()]
+    scenarios = [scenario_asset(setup)] if setup.project.scenarios else []
+    return [*scores, *scenarios, profile_asset(setup)]
 
 
 def audience_specs(setup: Setup) -> list[dg.AssetSpec]:
@@ -119,10 +123,51 @@ def one_row_each(setup: Setup, score: Score) -> dg.AssetCheckResult:
     )
 
 
+def joined_from(setup: Setup, scores: Iterable[Score]) -> list[str]:
+    """The tables a customer's whole row is joined from."""
+    return ["customers", "orders", *(score.name for score in scores if score.on_profile)]
+
+
+def scenario_asset(setup: Setup) -> dg.AssetsDefinition:
+    """Who is in which scenario, how far, and what the scenarios bring: three tables of one step."""
+    reads = joined_from(setup, setup.project.scores.values())
+    reads += [name for name in ("message_events",) if name in setup.project.fed]
+    described = {
+        enrolment.TABLE: "Every time a customer entered a scenario, and what became of it.",
+        scenario_state.name: scenario_state.description,
+        scenario_uplift.name: scenario_uplift.description,
+    }
+    specs = [
+        dg.AssetSpec(
+            keys.table(name),
+            deps=[keys.table(read) for read in reads],
+            group_name=keys.CUSTOMERS,
+            kinds={"duckdb", "yaml"},
+            description=text,
+            metadata={"dagster/table_name": name},
+        )
+        for name, text in described.items()
+    ]
+
+    @dg.multi_asset(name="scenarios", specs=specs, pool=keys.table_pool(enrolment.TABLE))
+    def followed(context: dg.AssetExecutionContext, day: Day) -> Yields:
+        try:
+            done = follow(setup.project, day.day)
+        except OctoError as error:
+            raise told.stopped(error) from None
+        yield dg.MaterializeResult(
+            asset_key=keys.table(enrolment.TABLE), metadata=told.scenarios(done) if done else {}
+        )
+        for score in (scenario_state, scenario_uplift):
+            metadata = told.present({"picture": picture(setup, score), "as_of": day.day.isoformat()})
+            yield dg.MaterializeResult(asset_key=keys.table(score.name), metadata=metadata)
+
+    return followed
+
+
 def profile_asset(setup: Setup) -> dg.AssetsDefinition:
     """Joins customers, what their orders add up to, and every score."""
-    scores = [score.name for score in setup.project.scores.values() if score.on_profile]
-    reads = ["customers", "orders", *scores]
+    reads = joined_from(setup, setup.project.told_scores)
 
     @dg.asset(
         key=keys.PROFILE,
@@ -141,7 +186,7 @@ def profile_asset(setup: Setup) -> dg.AssetsDefinition:
     def joined(context: dg.AssetExecutionContext, day: Day) -> Yields:
         project = setup.project
         try:
-            made = profile.build(project.warehouse, list(project.scores.values()), day.day)
+            made = profile.build(project.warehouse, project.told_scores, day.day)
         except OctoError as error:
             raise told.stopped(error) from None
         yield dg.MaterializeResult(

@@ -8,6 +8,8 @@ import dagster as dg
 from assets import keys
 from assets.resources import Setup
 from octo_dagster.config import Project
+from octo_dagster.scoring.enrolment import TABLE as ENROLMENTS
+from octo_dagster.scoring.followed import scenario_state, scenario_uplift
 from octo_dagster.scoring.profile import TABLE as PROFILE_TABLE
 from octo_dagster.sync import Sync
 
@@ -65,7 +67,17 @@ def base(project: Project) -> list[dg.AssetKey]:
     """Every table, every score, the profile."""
     raws = [keys.raw(intake, table) for intake in project.intakes.values() for table in intake.tables]
     tables = [keys.table(name) for name in sorted(project.fed)]
-    return raws + tables + [keys.table(name) for name in project.scores] + [keys.PROFILE]
+    return [
+        *raws,
+        *tables,
+        *(keys.table(name) for name in (*project.scores, *followed(project))),
+        keys.PROFILE,
+    ]
+
+
+def followed(project: Project) -> tuple[str, ...]:
+    """The tables of the scenarios, if there are any."""
+    return (ENROLMENTS, scenario_state.name, scenario_uplift.name) if project.scenarios else ()
 
 
 def unscheduled(project: Project) -> list[Sync]:
@@ -100,7 +112,7 @@ def touched(project: Project) -> list[dg.AssetKey]:
     """What a new order can change: its tables, the scores that read them, the profile, and the syncs that
     read any of these and have no hours of their own."""
     tables = ORDERS & project.fed
-    written = {*tables, *moved(project, tables), PROFILE_TABLE}
+    written = {*tables, *moved(project, tables), *followed(project), PROFILE_TABLE}
     syncs = [sync for sync in unscheduled(project) if sync.reads in written]
     raws = [keys.raw(intake, t) for intake in project.intakes.values() for t in intake.tables if t in ORDERS]
     return [

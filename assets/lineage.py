@@ -147,7 +147,7 @@ def score_schema(score: Score) -> dg.TableSchema:
 def profile_schema(project: Project, schema: pa.Schema) -> dg.TableSchema:
     """The profile's columns as they are now, told in the words of the tables they come from."""
     about = {field.name: canonical.told(field) for field in CONTRACTS["customers"].fields}
-    about |= {c.name: c.description for score in project.scores.values() for c in score.columns}
+    about |= {c.name: c.description for score in project.told_scores for c in score.columns}
     return dg.TableSchema([dg.TableColumn(f.name, str(f.type), about.get(f.name)) for f in schema])
 
 

@@ -18,6 +18,7 @@ from octo_dagster.errors import Busy, OctoError, Retryable, Unanswered
 from octo_dagster.run import Report
 from octo_dagster.score import Score
 from octo_dagster.scoring.compute import ClassFigures
+from octo_dagster.scoring.enrolment import Report as Followed
 from octo_dagster.scoring.explain import masked
 
 Told = dict[str, Any]
@@ -103,6 +104,25 @@ def classes(score: Score, found: Sequence[ClassFigures]) -> Told:
             for f in mine
         )
     return present(told)
+
+
+def scenarios(done: Followed) -> Told:
+    """Who is in each scenario, who came and went, and what is to be done now."""
+    if done.left_alone:
+        return {"left_alone": done.left_alone}
+    rows = [
+        {
+            "scenario": one.scenario,
+            "customers": one.enrolled,
+            "holdout": one.holdout,
+            "entered": one.entered,
+            "left": json.dumps(dict(one.left)),
+            "steps due": json.dumps(dict(one.actions)),
+            "left out": json.dumps(dict(one.skipped)),
+        }
+        for one in done.scenarios
+    ]
+    return present({"as_of": done.as_of.isoformat(), "scenarios": table(rows)})
 
 
 def picture(png: bytes, words: str) -> Any:

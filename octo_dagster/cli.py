@@ -62,6 +62,7 @@ def check(as_json: AsJson = False) -> None:
         "sources": list(project.intakes),
         "scores": list(project.scores),
         "audiences": list(project.audiences),
+        "scenarios": list(project.scenarios),
         "syncs": list(project.syncs),
     }
     dormant = {name: list(lacks) for name, lacks in project.library.dormant.items()}

@@ -24,7 +24,10 @@ from octo_dagster.delivery.plan import Folder
 from octo_dagster.errors import ConfigError
 from octo_dagster.score import Score
 from octo_dagster.scoring import library
+from octo_dagster.scoring.followed import scenario_state
 from octo_dagster.scoring.rules import Audience, where_sql
+from octo_dagster.scoring.scenarios import Scenario
+from octo_dagster.scoring.scenarios import check as check_scenarios
 from octo_dagster.scoring.segments import Language
 from octo_dagster.sync import Sync
 from octo_dagster.warehouse import Warehouse
@@ -92,6 +95,17 @@ class Project:
         """Name → score, of those that can be worked out, each after those it reads."""
         return self.library.scores
 
+    @cached_property
+    def scenarios(self) -> Mapping[str, Scenario]:
+        """Name → scenario, for every file of `assets/scenarios/`."""
+        return self.all("scenarios", lambda path: document.load(path, Scenario))
+
+    @property
+    def told_scores(self) -> list[Score]:
+        """Everything the profile is joined from and `explain` tells of: the scores, and who is where in the
+        scenarios."""
+        return [*self.scores.values(), *([scenario_state] if self.scenarios else [])]
+
     def chosen(self, names: Sequence[str] | None) -> list[Score]:
         """These scores, or all without names. ConfigError for a name that is not among them."""
         unknown = [name for name in names or () if name not in self.scores]
@@ -142,12 +156,19 @@ class Project:
             *complaints(lambda: self.intakes),
             *complaints(lambda: self.audiences),
             *complaints(lambda: self.scores),
+            *complaints(self.check_scenarios),
         ]
         unread = complaints(lambda: self.syncs)
         syncs = [] if unread else list(self.syncs.values())
         problems += unread + [line for s in syncs for line in complaints(partial(self.check_sync, s))]
         if problems:
             raise ConfigError(*dict.fromkeys(problems))
+
+    def check_scenarios(self) -> None:
+        """The scenarios' files; and their rules against the profile, once there is one."""
+        scenarios = list(self.scenarios.values())
+        if scenarios and self.warehouse.version("customer_profile") is not None:
+            check_scenarios(scenarios, self.warehouse.schema("customer_profile"))
 
     def check_sync(self, sync: Sync) -> None:
         """The sync's columns and audience against the table it reads, once there is one."""

@@ -13,6 +13,9 @@ from octo_dagster.config import Project
 from octo_dagster.scoring import compute as scoring
 from octo_dagster.scoring import profile
 from octo_dagster.scoring.compute import Report as ScoreReport
+from octo_dagster.scoring.enrolment import Report as Followed
+from octo_dagster.scoring.enrolment import Words, advance
+from octo_dagster.scoring.inbox import ALL_TYPES
 from octo_dagster.scoring.profile import ProfileReport
 
 
@@ -24,6 +27,8 @@ class Refreshed:
     conformed: tuple[Conformed, ...]
     scored: tuple[ScoreReport, ...]
     profile: ProfileReport
+    scenarios: Followed | None
+    """What moved in the scenarios; None in a project without any."""
 
     @property
     def rejected(self) -> int:
@@ -57,9 +62,23 @@ def refresh(
     for score in project.scores.values():
         progress(f"score {score.name}")
         scored.append(scoring.run(score, project.warehouse, day, progress=steps(score.name, progress)))
+    progress("follow the scenarios")
+    followed = follow(project, day)
     progress("join the profile")
-    made = profile.build(project.warehouse, list(project.scores.values()), day)
-    return Refreshed(tuple(pulled), tuple(conformed), tuple(scored), made)
+    made = profile.build(project.warehouse, project.told_scores, day)
+    return Refreshed(tuple(pulled), tuple(conformed), tuple(scored), made, followed)
+
+
+def follow(project: Project, day: date) -> Followed | None:
+    """Bring every customer's scenario to the end of the day, by what the scores say of him; None in a project
+    without scenarios."""
+    if not project.scenarios:
+        return None
+    scores = [score for score in project.scores.values() if score.on_profile]
+    pressure = project.scores.get("marketing_pressure")
+    words = Words(project.settings.language, pressure.in_force["event_types"] if pressure else ALL_TYPES)
+    base = profile.profile_sql(scores, day)
+    return advance(project.warehouse, list(project.scenarios.values()), base, day, words)
 
 
 def steps(score: str, progress: Callable[[str], None]) -> Callable[[int, int], None]:

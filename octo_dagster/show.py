@@ -17,6 +17,7 @@ from octo_dagster.delivery.plan import Line, Plan
 from octo_dagster.delivery.verify import Verified
 from octo_dagster.refresh import Refreshed
 from octo_dagster.run import Report
+from octo_dagster.scoring.enrolment import Report as Followed
 
 
 def grid(title: str, *columns: str) -> Table:
@@ -62,6 +63,27 @@ def refreshed(console: Console, made: Refreshed) -> None:
     if made.rejected:
         console.print("Which rows: [bold]octo rejected[/bold]")
     console.print(f"customer_profile: {made.profile.rows:,} customers, as of {made.profile.as_of}")
+    if made.scenarios is not None:
+        scenarios(console, made.scenarios)
+
+
+def scenarios(console: Console, followed: Followed) -> None:
+    """Who is in each scenario, who came and went, and what is to be done now."""
+    if followed.left_alone:
+        console.print(followed.left_alone, highlight=False)
+        return
+    table = grid("Scenarios", "scenario", "customers", "holdout", "entered", "left", "steps due", "left out")
+    for one in followed.scenarios:
+        table.add_row(
+            one.scenario,
+            *(f"{count:,}" for count in (one.enrolled, one.holdout, one.entered)),
+            *(listed(counts) for counts in (one.left, one.actions, one.skipped)),
+        )
+    console.print(table)
+
+
+def listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items())
 
 
 def rejected(console: Console, rows: Sequence[Mapping[str, Any]], most: int = 100) -> None:
