@@ -5,11 +5,11 @@ activity triggers messages, so that volume follows interest. The shipped score r
 messages and events (opens, clicks, unsubscriptions) as of the last day; its figures are held against the
 truth of the contacts with at least eight messages. `ρ` is Spearman's correlation, `AUC` the chance that of
 two contacts the one whom one more message a week makes answer less is told. The bars are those of
-facts/scores.md §3.3 and §5; the response rate and raw slopes (a contact's own regression of the week's clicks,
-or opens and clicks, on its messages) are measured in the same run. The simulator wears answers down by the
-model's own law: with other laws §3.3 found ρ .68. The risk to unsubscribe is told as of 2025-10-05 and held
-against the 13 weeks after: its level is right, its order no better than chance here, where leaving is nearly
-pure luck.
+facts/scores.md §3.3 and §5; the response rate and raw slopes (a contact's own regression of the week's
+clicks, or opens and clicks, on its messages) are measured in the same run.
+The simulator wears answers down by the model's own law: with other laws §3.3 found ρ .68. The risk to
+unsubscribe is told as of 2025-10-05 and held against the 13 weeks after: its level is right, its order no
+better than chance here, where leaving is nearly pure luck.
 """
 
 from __future__ import annotations
