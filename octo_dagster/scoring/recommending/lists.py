@@ -1,0 +1,250 @@
+"""The two lists: what a customer is likely to buy again, and what he might like that he never bought.
+
+Formulas and constants: facts/scores.md §3.5. Three things of `discover` were changed after measuring on the
+earlier tuning windows of both shops (Online Retail 2011-10-14, Complete Journey 2017-10-09): popularity
+counts those who bought a product for the first time (NDCG@10 .0998 → .1156 and .0438 → .0450), products that
+are no candidates are left out before the neighbours are cut, and the exponents are .4 and .6 (with the weight
+1 of popularity: .1178 and .0470).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from octo_dagster.scoring.recommending.history import Bools, Days, Floats, History, Ints
+from octo_dagster.scoring.recommending.neighbours import (
+    Pool,
+    ease,
+    inverse,
+    owners,
+    pool,
+    rows_of,
+    scaled,
+)
+from octo_dagster.scoring.recommending.shelf import Shelf, shelf
+
+SMOOTHING = 0.02
+DAMPING = 0.6
+TASTE_HALF_LIFE = 60
+VIEW_HALF_LIFE = 7
+VIEW_DAYS = 60
+REGULARISATION = 300
+EASE_PRODUCTS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """The settings of the two formulas."""
+
+    half_life: int
+    near: float
+    near_customers: int
+    near_among: int
+    reorder_popularity: float
+    discover_popularity: float
+    views: float
+    newness: float
+    ease: float
+    """0: without."""
+    popularity_days: int
+    new_days: int
+    minimum_buyers: int
+    country_buyers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What some customers give products by themselves: customers × products, by reason."""
+
+    parts: Mapping[str, sp.csr_array]
+    closed: Bools
+    """What they must not be shown."""
+
+    @property
+    def total(self) -> sp.csr_array:
+        first, *others = self.parts.values()
+        return sum(others, start=first)
+
+
+@dataclass(frozen=True)
+class Lists:
+    """Everything the lists of a shop's customers are made from."""
+
+    history: History
+    weights: Weights
+    related: sp.csr_array
+    """Products × products: how well the second goes with the first."""
+    shelves: dict[tuple[str, int | None], Shelf] = field(default_factory=dict)
+
+    @cached_property
+    def popularity(self) -> Any:
+        return self.history.popularity(self.weights.popularity_days)
+
+    @cached_property
+    def fresh(self) -> Bools:
+        """Products that have not been on sale for long."""
+        return self.history.catalogue.age < self.weights.new_days
+
+    @cached_property
+    def candidates(self) -> Bools:
+        """What may be shown to people who never bought it for its own sake, not just to fill up."""
+        return candidates(self.history, self.weights.minimum_buyers, self.weights.new_days)
+
+    def popular(self, name: str, country: int | None) -> Floats:
+        """What sells now, 0 to 1: among all customers, or those of a country."""
+        counts = self.popularity.lately if name == "reorder" else self.popularity.new
+        row = (
+            counts[[country]].toarray()[0] if country is not None else np.asarray(counts.sum(axis=0)).ravel()
+        )
+        most = row[self.history.catalogue.sold].max(initial=0)
+        found: Floats = row / most if most else row * 0.0
+        return found
+
+    def shelf(self, name: str, country: int | None) -> Shelf:
+        """What everyone (of a country) gets in a list."""
+        if (name, country) not in self.shelves:
+            weight = getattr(self.weights, f"{name}_popularity")
+            catalogue = self.history.catalogue
+            self.shelves[name, country] = shelf(
+                np.minimum(self.popular(name, country), 1) * weight,
+                self.popularity.ever,
+                (catalogue.sold, ~self.candidates),
+                catalogue.category,
+                len(catalogue.categories),
+            )
+        return self.shelves[name, country]
+
+    def country(self, customer: Ints) -> Ints:
+        """By whose popularity the customers see what they have no taste for: -1 for everybody's.
+
+        Their own country's if they never bought, and enough customers of it bought lately."""
+        country = self.history.people.country[customer]
+        known = np.append(self.popularity.buyers[:-1] >= self.weights.country_buyers, False)
+        cold = np.diff(self.history.bought.start)[customer] == 0
+        return np.where(cold & known[country], country, -1)
+
+    def given(self, name: str, low: int, high: int) -> Given:
+        """What customers `low` to `high` give products in a list."""
+        return self.reorder(low, high) if name == "reorder" else self.discover(low, high)
+
+    @cached_property
+    def pool(self) -> Pool:
+        w = self.weights
+        return pool(self.history.bought, self.history.people.draw, w.near_among, w.half_life)
+
+    def reorder(self, low: int, high: int) -> Given:
+        """own / max own + near × alike / max own. What came back last is closed."""
+        own = self.history.bought.weighed(low, high, self.weights.half_life)
+        by = inverse(maxima(own))
+        alike = self.pool.alike(own, low, self.weights.near_customers)
+        keep(alike, self.candidates)
+        parts = {"bought": scaled(own, by), "alike": scaled(alike, by * self.weights.near)}
+        return Given(parts, self.history.returned.taken(low, high))
+
+    @cached_property
+    def goes_with(self) -> sp.csr_array:
+        """`related`, damped by what is seldom discovered."""
+        damped = self.related.copy()
+        damped.data *= ((self.popular("discover", None) + SMOOTHING) ** DAMPING)[damped.indices]
+        keep(damped, self.candidates)
+        return damped
+
+    @cached_property
+    def new_of_category(self) -> sp.csr_array:
+        """Categories × products: 1 for those new on sale."""
+        catalogue = self.history.catalogue
+        place = np.flatnonzero(
+            self.fresh & self.candidates & (catalogue.category < len(catalogue.categories))
+        )
+        shape = (len(catalogue.categories), len(catalogue))
+        return sp.csr_array(
+            sp.coo_array((np.ones(len(place)), (catalogue.category[place], place)), shape=shape)
+        )
+
+    def discover(self, low: int, high: int) -> Given:
+        """co / max co + weights × (views / max views, share of the category of new products, EASE)."""
+        closed = self.history.bought.taken(low, high)
+        taste = taste_of(self.history.bought, low, high)
+        co = taste @ self.goes_with
+        keep_open(co, closed)
+        parts = {"goes_with": scaled(co, inverse(maxima(co)))}
+        views = self.history.viewed.weighed(low, high, VIEW_HALF_LIFE)
+        keep(views, self.history.catalogue.sold)
+        parts["viewed"] = scaled(views, self.weights.views * inverse(maxima(views)))
+        parts["new"] = self.newness(low, high)
+        if self.weights.ease:
+            parts["like_yours"] = self.eased(low, high, closed)
+        closed |= self.history.returned.taken(low, high)
+        return Given(parts, closed)
+
+    def newness(self, low: int, high: int) -> sp.csr_array:
+        """New products by how much of a customer's purchases are of their category."""
+        own = self.history.bought.weighed(low, high, self.weights.half_life)
+        inside = self.category_of_product
+        shares = scaled(own, inverse(np.asarray(own.sum(axis=1)).ravel())) @ inside
+        return (shares * self.weights.newness) @ self.new_of_category
+
+    @cached_property
+    def category_of_product(self) -> sp.csr_array:
+        catalogue = self.history.catalogue
+        place = np.flatnonzero(catalogue.category < len(catalogue.categories))
+        shape = (len(catalogue), len(catalogue.categories))
+        return sp.csr_array(
+            sp.coo_array((np.ones(len(place)), (place, catalogue.category[place])), shape=shape)
+        )
+
+    @cached_property
+    def ease_weights(self) -> npt.NDArray[np.float64]:
+        return ease(self.history.bought, REGULARISATION)
+
+    @cached_property
+    def owned(self) -> sp.csr_array:
+        return owners(self.history.bought)
+
+    def eased(self, low: int, high: int, closed: Bools) -> sp.csr_array:
+        """EASE above zero, by each customer's greatest."""
+        dense = np.maximum(self.owned[low:high] @ self.ease_weights, 0)
+        dense[closed | ~self.candidates] = 0
+        most = dense.max(axis=1, initial=0)
+        return sp.csr_array(dense * (self.weights.ease * inverse(most))[:, None])
+
+
+def candidates(history: History, minimum_buyers: int, new_days: int) -> Bools:
+    """What may be shown to people who never bought it: it has enough buyers, or is new."""
+    firsts = history.bought.firsts()
+    ever = np.bincount(history.bought.product[firsts], minlength=len(history.catalogue))
+    found: Bools = history.catalogue.sold & ((ever >= minimum_buyers) | (history.catalogue.age < new_days))
+    return found
+
+
+def taste_of(bought: Days, low: int, high: int) -> sp.csr_array:
+    """√own of customers `low` to `high`, with the half-life of tastes."""
+    taste = bought.weighed(low, high, TASTE_HALF_LIFE)
+    taste.data = np.sqrt(taste.data)
+    return taste
+
+
+def maxima(rows: sp.csr_array) -> Floats:
+    """The greatest value of every row; 0 for an empty one."""
+    found = np.zeros(rows.shape[0])
+    full = np.flatnonzero(np.diff(rows.indptr))
+    if len(full):
+        found[full] = np.maximum.reduceat(rows.data, rows.indptr[full])
+    return found
+
+
+def keep(rows: sp.csr_array, columns: Bools) -> None:
+    """Make everything else zero."""
+    rows.data[~columns[rows.indices]] = 0
+
+
+def keep_open(rows: sp.csr_array, closed: Bools) -> None:
+    """Make zero what is closed."""
+    rows.data[closed[rows_of(rows), rows.indices]] = 0
