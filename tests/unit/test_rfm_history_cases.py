@@ -19,7 +19,7 @@ CASES = [(score, path) for score in SCORES for path in cases.paths(score.name)]
 
 
 @pytest.mark.parametrize(
-    ("score", "path"), CASES, ids=lambda value: value.stem if isinstance(value, Path) else ""
+    ("score", "path"), CASES, ids=lambda value: value.stem if isinstance(value, Path) else value.name
 )
 def test_duckdb_gives_the_expected_table(score: Score, path: Path, tmp_path: Path) -> None:
     """The rows of the case, run by DuckDB and written to the warehouse, are the expected ones in order."""
