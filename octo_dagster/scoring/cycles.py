@@ -101,25 +101,27 @@ def purchases(orders: sa.FromClause, as_of: date) -> sa.ColumnElement[bool]:
 
 
 def purchase_days(orders: sa.FromClause, as_of: date) -> sa.Subquery:
-    """One row per customer and day of purchase, `bought_on`."""
+    """One row per purchase: who, and the day, `bought_on`."""
     bought_on = sa.cast(orders.c.ordered_at, sa.Date).label("bought_on")
-    query = sa.select(orders.c.customer_id, bought_on).where(purchases(orders, as_of)).distinct()
-    return query.subquery("purchase_days")
+    return (
+        sa.select(orders.c.customer_id, bought_on).where(purchases(orders, as_of)).subquery("purchase_days")
+    )
 
 
 def histories(purchased: sa.FromClause, by: Sequence[str]) -> sa.CTE:
     """One row per `by`: its purchase days counted, the first and the last, and its gaps' logarithms added up.
 
-    `purchased` holds each `bought_on` of a `by` once."""
+    A purchase on the day of another makes no gap: sorting passes over it more cheaply than DISTINCT."""
     p = purchased.c
     before = sa.func.lag(p.bought_on).over(partition_by=[p[name] for name in by], order_by=p.bought_on)
-    gaps = sa.select(*p, days(p.bought_on, before).label("gap")).subquery("gaps")
+    passed = days(p.bought_on, before)
+    gaps = sa.select(*p, either(passed > 0, passed).label("gap")).subquery("gaps")
     g = gaps.c
     keys = [g[name] for name in by]
     return (
         sa.select(
             *keys,
-            sa.func.count().label("purchases"),
+            (sa.func.count(g.gap) + 1).label("purchases"),
             sa.func.min(g.bought_on).label("first_on"),
             sa.func.max(g.bought_on).label("last_on"),
             sa.cast(sa.func.coalesce(sa.func.sum(ln_millionths(g.gap)), 0), sa.BigInteger).label("ln_gaps"),
