@@ -36,6 +36,8 @@ class Question:
     """The kinds of event that are feedback: each counts once a message."""
     channels: Channels
     event_types: EventTypes
+    at_once: int = MESSAGES_AT_ONCE
+    """Messages read in one part, or one contact's if these are more."""
 
     @property
     def start(self) -> datetime:
@@ -77,7 +79,7 @@ def read(tables: Frames, question: Question) -> Iterator[Weeks]:
     m = messages.c
     per_contact = sa.select(m.customer_id, sa.func.count().label("n")).group_by(m.customer_id)
     found = tables.query(per_contact.order_by(m.customer_id))
-    for low, high in parts(found["n"].to_numpy()):
+    for low, high in parts(found["n"].to_numpy(), question.at_once):
         first, last = found["customer_id"][low].as_py(), found["customer_id"][high - 1].as_py()
         some = sa.select(messages).where(m.customer_id >= first, m.customer_id <= last).subquery("some")
         weeks = weeks_of(tables.query(weekly(some, tables["message_events"], question)), question.weeks)
@@ -95,12 +97,12 @@ def counted_messages(messages: sa.FromClause, question: Question) -> sa.Subquery
     )
 
 
-def parts(counts: Counts) -> Iterator[tuple[int, int]]:
+def parts(counts: Counts, at_once: int = MESSAGES_AT_ONCE) -> Iterator[tuple[int, int]]:
     """Ranges of contacts of bounded size together; a contact is never cut."""
     low, so_far = 0, np.cumsum(counts)
     while low < len(counts):
         done = so_far[low - 1] if low else 0
-        high = int(np.searchsorted(so_far, done + MESSAGES_AT_ONCE, side="right"))
+        high = int(np.searchsorted(so_far, done + at_once, side="right"))
         high = min(max(high, low + 1), low + CONTACTS_AT_ONCE)
         yield low, high
         low = high
