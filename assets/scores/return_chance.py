@@ -21,6 +21,7 @@ from octo_dagster.scoring.segments import Language
 
 Floats = NDArray[np.float64]
 Days = Annotated[int, Field(ge=1, le=730)]
+Learners = Annotated[int, Field(ge=2_000)]
 
 LOOKS_BACK = 3
 """Earlier days the model learns from, each `within_days` before the next."""
@@ -28,9 +29,6 @@ LOOKS_BACK = 3
 CUSTOMERS = 1_000
 OUTCOMES = 100
 """With fewer customers, or fewer of either outcome, no chance is told (facts/scores.md §3.2)."""
-
-LEARNERS = 200_000
-"""Customers learnt from at most: always the same, by the digest of their ids."""
 
 CHUNK = 100_000
 FIFTHS = pa.schema(
@@ -101,6 +99,7 @@ def return_chance(
     *,
     as_of: date,
     within_days: Days = 60,
+    learners: Learners = 200_000,
     language: Language = "en",
 ) -> Iterator[pa.Table]:
     """How likely each customer is to buy again within so many days.
@@ -108,8 +107,9 @@ def return_chance(
     A logistic regression on days since the last and the first purchase, number of purchases, cycle, and share
     of the cycle passed; learnt from what customers did in the `within_days` days after three earlier days
     (facts/scores.md §3.2). It needs 1,000 customers with such a past, and 100 who came back and 100 who did
-    not; else there is no chance, and `p_return_basis` says why. It knows no seasons."""
-    learnt = learn(tables, as_of, within_days)
+    not; else there is no chance, and `p_return_basis` says why. It knows no seasons. Of more customers than
+    `learners` it learns from about so many, always the same ones."""
+    learnt = learn(tables, as_of, within_days, learners)
     table = tables.query(figures_of(tables["orders"], as_of))
     for start in range(0, max(table.num_rows, 1), CHUNK):
         part = table.slice(start, CHUNK)
@@ -135,12 +135,14 @@ def return_chance(
         "observed": ("decimal", "The share that has bought since"),
     },
 )
-def return_chance_check(tables: Frames, *, as_of: date, within_days: Days = 60) -> pa.Table:
+def return_chance_check(
+    tables: Frames, *, as_of: date, within_days: Days = 60, learners: Learners = 200_000
+) -> pa.Table:
     """How right the chances told `within_days` days ago have proved: each fifth's chance beside what came.
 
     Learnt only from what was known then. Empty where too little was known then to tell chances."""
     then = as_of - timedelta(days=within_days)
-    learnt = learn(tables, then, within_days)
+    learnt = learn(tables, then, within_days, learners)
     cases = tables.query(cases_of(tables["orders"], then, within_days))
     chances = learnt.chances(logarithms(cases))
     lower = np.searchsorted(np.sort(chances), chances)
@@ -154,9 +156,9 @@ def return_chance_check(tables: Frames, *, as_of: date, within_days: Days = 60) 
     return pa.Table.from_pylist([dict(zip(FIFTHS.names, row, strict=True)) for row in found], FIFTHS)
 
 
-def learn(tables: Frames, as_of: date, within_days: int) -> Learnt:
+def learn(tables: Frames, as_of: date, within_days: int, learners: int) -> Learnt:
     """The model of what customers known `within_days` days ago, and twice and three times that, did next."""
-    orders = learners(tables, as_of)
+    orders = orders_of_some(tables, as_of, learners)
     past = [
         tables.query(cases_of(orders, as_of - timedelta(days=back * within_days), within_days))
         for back in range(1, LOOKS_BACK + 1)
@@ -174,13 +176,15 @@ def learn(tables: Frames, as_of: date, within_days: int) -> Learnt:
     return Learnt("learnt", len(returned), logistic.fitted(logarithms(cases), returned))
 
 
-def learners(tables: Frames, as_of: date) -> sa.Subquery:
-    """The orders of the customers learnt from: all, or a share of `LEARNERS` that is always the same."""
+def orders_of_some(tables: Frames, as_of: date, most: int) -> sa.FromClause:
+    """The orders of all customers; of more than `most`, of about so many, by the digest of ids."""
     orders = tables["orders"]
     bought = sa.select(sa.func.count(orders.c.customer_id.distinct())).where(cycles.purchases(orders, as_of))
     customers = tables.query(bought)[0][0].as_py()
-    share = share_digits(LEARNERS / max(customers, 1))
-    return sa.select(orders).where(digest(orders.c.customer_id) < share).subquery("learners")
+    if customers <= most:
+        return orders
+    share = share_digits(most / customers)
+    return sa.select(orders).where(digest(orders.c.customer_id) < share).cte("learners")
 
 
 def figures_of(orders: sa.FromClause, as_of: date) -> sa.Select[Any]:

@@ -126,6 +126,18 @@ def test_too_few_who_came_back_or_stayed_away(tmp_path: Path) -> None:
     assert {row["p_return_basis"] for row in rows} == {"too few who stayed away: 0 of 100"}
 
 
+def test_of_many_customers_it_learns_from_some(tmp_path: Path) -> None:
+    """Everybody has a chance, near the one learnt from all; those learnt from are always the same."""
+    orders = purchases(2_500)
+    of_all = outcome(return_chance, orders, tmp_path)
+    rows = outcome(return_chance, orders, tmp_path, learners=2_000)
+    assert outcome(return_chance, orders[::-1], tmp_path, learners=2_000) == rows
+    assert rows[0]["p_return_basis"] < of_all[0]["p_return_basis"]
+    for row, other in zip(rows, of_all, strict=True):
+        assert row["customer_id"] == other["customer_id"]
+        assert row["p_return"] == pytest.approx(other["p_return"], abs=Decimal("0.05"))
+
+
 def test_the_check_sets_chances_beside_what_came(orders: Rows, tmp_path: Path) -> None:
     """Five rising fifths whose chances, told two months ago, are near the shares that came back since."""
     rows = outcome(return_chance_check, orders, tmp_path)
@@ -161,4 +173,4 @@ def test_the_regression_finds_the_weights_it_was_made_with() -> None:
 def test_the_shipped_settings_are_the_defaults() -> None:
     """`return_chance.yaml` shows the defaults."""
     shipped = load_settings(return_chance, Path(__file__).parents[2] / "assets/scores/return_chance.yaml")
-    assert shipped == {"within_days": return_chance.settings["within_days"].default}
+    assert shipped == {name: return_chance.settings[name].default for name in shipped} != {}
