@@ -63,6 +63,8 @@ class Examinee:
     """Whether the vendor says how long to wait when it is asked too much."""
     samples: Mapping[FieldType, tuple[Value, Value, Value]] = field(default_factory=dict)
     """Instead of SAMPLES, where the vendor cannot hold those; say why beside it."""
+    needs: Fields = field(default_factory=dict)
+    """What the vendor makes no record without (a name, say); goes with every upsert of the exam."""
     cleared: Mapping[FieldType, Value] = field(default_factory=dict)
     """What a cleared field reads as, where it is not None (a Salesforce checkbox is false)."""
 
@@ -123,5 +125,24 @@ SALESFORCE = Examinee(
     cleared={FieldType.BOOLEAN: False},
 )
 
-EXAMINEES = (WEBHOOK, BREVO, SALESFORCE)
+ZENDESK = Examinee(
+    settings={
+        "type": "zendesk",
+        "subdomain": "octo",
+        "auth": {
+            "client_id": {"env": "ZENDESK_CLIENT_ID"},
+            "client_secret": {"env": "ZENDESK_CLIENT_SECRET"},
+        },
+    },
+    env={"ZENDESK_CLIENT_ID": "octo-client", "ZENDESK_CLIENT_SECRET": "octo-client-secret"},
+    second={"ZENDESK_CLIENT_ID": "octo-client-2", "ZENDESK_CLIENT_SECRET": "octo-client-secret-2"},
+    wrong={"ZENDESK_CLIENT_SECRET": "not-the-secret"},
+    key_field="external_id",
+    types={f"octo_{kind.value}": kind for kind in FieldType if kind is not FieldType.LIST},
+    poison={"email": "badmail"},
+    needs={"name": "Ada Lovelace"},
+    cleared={FieldType.BOOLEAN: False},
+)
+
+EXAMINEES = (WEBHOOK, BREVO, SALESFORCE, ZENDESK)
 """Every file of `connectors/destinations/` must be here: `test_wire.py` checks."""

@@ -51,6 +51,8 @@ class Sitting:
 
     def batch(self, op: Op, changes: Sequence[Change]) -> Batch:
         types = {self.examinee.key_field: FieldType.TEXT, **self.examinee.types}
+        needs = self.examinee.needs if op is Op.UPSERT else {}
+        changes = [replace(change, fields={**needs, **change.fields}) for change in changes]
         opened = datetime.now(UTC).replace(tzinfo=None) - timedelta(seconds=1)
         return Batch(uuid.uuid4().hex, op, tuple(changes), self.examinee.key_field, types, opened_at=opened)
 

@@ -47,6 +47,7 @@ WRITES = {
     "webhook": (r"POST /octo$",),
     "brevo": (r"POST /v3/contacts/import$", r"POST .*/contacts/remove$", r"DELETE /v3/contacts/"),
     "salesforce": (r"(POST|PUT|PATCH) .*/jobs/ingest", r"(PATCH|DELETE) .*/composite/sobjects"),
+    "zendesk": (r"(POST|PUT|DELETE) /api/v2/users/",),
 }
 """The calls that write records, by vendor, as `METHOD path`."""
 
@@ -57,6 +58,8 @@ LEAST = {
     "brevo": {"300 new": 1, "3 changed": 1, "1 removed": 1},
     # From 20 changes on one bulk job: open, upload, start. Below, one collection of up to 200.
     "salesforce": {"300 new": 3, "3 changed": 1, "1 removed": 1},
+    # A job of up to 100 users.
+    "zendesk": {"300 new": 3, "3 changed": 1, "1 removed": 1},
 }
 """The fewest writing calls there can be, from each vendor's limits."""
 
@@ -238,7 +241,8 @@ def test_every_call_fails_once(exam: Exam, kind: str) -> None:
 def test_a_lost_reply_and_asked_too_much(exam: Exam) -> None:
     """A reply to a write that is lost, then a vendor that asks to wait, are both got over within the run."""
     exam.have(customers(24)).deliver()
-    path = {"brevo": "import", "webhook": "octo$", "salesforce": "composite"}[exam.vendor.name]
+    writes = {"brevo": "import", "webhook": "octo$", "salesforce": "composite", "zendesk": "_many"}
+    path = writes[exam.vendor.name]
     exam.world.sandbox.fault(exam.vendor.name, "drop_after", path=path)
     assert exam.have([customer(n, orders=n + 50) for n in range(1, 10)]).deliver().exit_code == 0
     exam.world.sandbox.fault(exam.vendor.name, "throttle", path=path, times=3, seconds=7)

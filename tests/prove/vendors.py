@@ -8,7 +8,7 @@ from typing import Any
 
 import requests
 
-from tests.contract.examinees import BREVO, SALESFORCE, WEBHOOK, Examinee
+from tests.contract.examinees import BREVO, SALESFORCE, WEBHOOK, ZENDESK, Examinee
 
 Held = tuple[str, str | None, int | None]
 """A record Octo stands for: key, segment, orders. One emptied by a removal is not among them."""
@@ -104,5 +104,15 @@ VENDORS = (
         fields=({"from": "customer_id", "to": "LastName", "create_only": True},),
         key_from="customer_id",
         longest=255,
+    ),
+    Vendor(
+        ZENDESK,
+        "users",
+        "external_id",
+        segment="octo_segment",
+        orders="octo_orders",
+        fields=({"from": "email", "to": "name", "create_only": True},),
+        key_from="customer_id",
+        longest=65_535,
     ),
 )

@@ -1,0 +1,276 @@
+"""What one Zendesk account holds, and Zendesk's rules for writing to its users.
+
+Facts are from recorded replies (Grouparoo's tests), the reference on developer.zendesk.com and a job's
+result posted in Zendesk's own community. Where nothing is known the stricter reading is taken.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any
+
+EMAIL = re.compile(r"[^@\s;,<>()]+@[^@\s;,<>().]+(\.[^@\s;,<>().]+)+")
+KEY = re.compile(r"[A-Za-z0-9_]+")
+LONGEST_TEXT = 65_535
+TYPES = (
+    "text",
+    "textarea",
+    "checkbox",
+    "date",
+    "integer",
+    "decimal",
+    "regexp",
+    "dropdown",
+    "multiselect",
+    "lookup",
+)
+PLAIN = ("name", "alias", "phone", "notes", "details", "role", "verified", "suspended", "organization_id")
+"""Properties a write sets as they are, suspension and role among them: the vendor lets an admin do it."""
+
+
+class Refused(Exception):
+    """Zendesk's error with its HTTP status."""
+
+    def __init__(self, status: int, error: str, description: str, **more: Any) -> None:
+        super().__init__(description)
+        self.status = status
+        self.body = {"error": error, "description": description, **more}
+
+    @property
+    def why(self) -> str:
+        """The first detail, as a job's row gives it."""
+        details: Mapping[str, Any] = self.body.get("details", {})
+        return next((line[0]["description"] for line in details.values()), str(self.body["description"]))
+
+
+def invalid(name: str, why: str) -> Refused:
+    """422 for one value of a record."""
+    told = f"{name.capitalize()}: {why}"
+    return Refused(422, "RecordInvalid", "Record validation errors", details={name: [{"description": told}]})
+
+
+def absent() -> Refused:
+    return Refused(404, "RecordNotFound", "Not found")
+
+
+def stamp(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass
+class Field:
+    """A user field of the account."""
+
+    id: int
+    key: str
+    type: str
+    title: str
+    tag: str | None = None
+    options: list[dict[str, Any]] = field(default_factory=list)
+    active: bool = True
+
+    def kept(self, value: Any) -> Any:
+        """The value as it is kept; Refused when it is not of this type."""
+        if self.type == "checkbox":
+            return value is True or value in ("true", "1", 1)
+        if value is None or value == "":
+            return None
+        if self.type in ("integer", "decimal"):
+            return self.number(value)
+        if self.type == "date":
+            return self.day(value)
+        if self.type == "dropdown" and value not in [one["value"] for one in self.options]:
+            raise invalid(self.key, f"{value} is not one of the options")
+        if not isinstance(value, str) or len(value) > LONGEST_TEXT:
+            raise invalid(self.key, "is invalid")
+        return value
+
+    def number(self, value: Any) -> float | int:
+        try:
+            exact = float(value)
+        except (TypeError, ValueError):
+            raise invalid(self.key, "must be a number") from None
+        if isinstance(value, bool) or (self.type == "integer" and exact != int(exact)):
+            raise invalid(self.key, "must be a number")
+        return int(value) if self.type == "integer" else exact
+
+    def day(self, value: Any) -> str:
+        """Whatever the time of day, midnight is kept (recorded)."""
+        try:
+            return f"{date.fromisoformat(str(value)[:10]).isoformat()}T00:00:00+00:00"
+        except ValueError:
+            raise invalid(self.key, "is not a date") from None
+
+    def shown(self, site: str) -> dict[str, Any]:
+        made = {
+            "url": f"{site}/api/v2/user_fields/{self.id}.json",
+            "id": self.id,
+            "type": self.type,
+            "key": self.key,
+            "title": self.title,
+            "description": "",
+            "raw_title": self.title,
+            "raw_description": "",
+            "position": 0,
+            "active": self.active,
+            "system": False,
+            "regexp_for_validation": None,
+        }
+        if self.type == "checkbox":
+            made["tag"] = self.tag
+        return made | ({"custom_field_options": self.options} if self.type == "dropdown" else {})
+
+
+@dataclass
+class User:
+    """A user of the account; `emails` are the identities, the primary one first."""
+
+    id: int
+    created: float
+    updated: float
+    external_id: str | None = None
+    emails: list[str] = field(default_factory=list)
+    plain: dict[str, Any] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
+    tags: list[str] = field(default_factory=list)
+    active: bool = True
+
+    @property
+    def email(self) -> str | None:
+        return self.emails[0] if self.emails else None
+
+
+class Account:
+    """One account under one subdomain."""
+
+    def __init__(self, subdomain: str, first_id: int) -> None:
+        self.site = f"https://{subdomain}.zendesk.com"
+        self.last_id = first_id
+        self.fields: dict[str, Field] = {}
+        self.users: dict[int, User] = {}
+        self.keys: dict[str, User] = {}
+        self.addresses: dict[str, User] = {}
+        self.mailed: list[str] = []
+        """Whom Zendesk asked by mail to verify an address: each a customer surprised."""
+
+    def number(self) -> int:
+        self.last_id += 1
+        return self.last_id
+
+    # fields ----------------------------------------------------------------------------------------
+
+    def add_field(self, asked: Mapping[str, Any]) -> Field:
+        """A new user field. Refused like a record when its key is taken or its type is none."""
+        key, kind, title = (asked.get(name) for name in ("key", "type", "title"))
+        if not isinstance(key, str) or not KEY.fullmatch(key):
+            raise invalid("key", "may only contain letters, numbers and underscores")
+        if key.lower() in {held.lower() for held in self.fields}:
+            raise invalid("key", f"{key} has already been taken")
+        if kind not in TYPES or not title:
+            raise invalid("type" if title else "title", "is invalid")
+        options = list(asked.get("custom_field_options") or ())
+        self.fields[key] = Field(self.number(), key, str(kind), str(title), asked.get("tag"), options)
+        return self.fields[key]
+
+    # users -----------------------------------------------------------------------------------------
+
+    def by_external_id(self, key: str) -> User | None:
+        """Case does not matter (reference: "the search for the user record is not case sensitive")."""
+        return self.keys.get(key.lower())
+
+    def by_email(self, email: str) -> User | None:
+        return self.addresses.get(email.lower())
+
+    def upsert(self, asked: Mapping[str, Any], now: float) -> tuple[User, bool]:
+        """Create or update one user by external id or address; whether it was created."""
+        external_id, email = asked.get("external_id"), asked.get("email")
+        by_key = self.by_external_id(str(external_id)) if external_id else None
+        by_mail = self.by_email(str(email)) if email else None
+        if by_key and by_mail and by_key is not by_mail:
+            raise invalid("email", f"{email} is already being used by another user")
+        found = by_key or by_mail
+        if found:
+            self.write(found, asked, now)
+            return found, False
+        return self.create(asked, now), True
+
+    def create(self, asked: Mapping[str, Any], now: float) -> User:
+        """A new end user, who is asked by mail to verify the address unless told otherwise."""
+        if not asked.get("name"):
+            raise invalid("name", "is too short (minimum is 1 characters)")
+        made = User(self.last_id + 1, now, now, plain={"role": "end-user", "suspended": False})
+        self.write(made, asked, now)
+        self.users[self.number()] = made
+        if made.email and not asked.get("skip_verify_email") and not asked.get("verified"):
+            self.mailed.append(made.email)
+        return made
+
+    def write(self, user: User, asked: Mapping[str, Any], now: float) -> None:
+        """Set what is asked, all or nothing. A new address becomes a second one (reference)."""
+        email = asked.get("email")
+        if email and not EMAIL.fullmatch(str(email)):
+            raise invalid("email", f"{email} is not properly formatted")
+        if "name" in asked and not asked["name"]:
+            raise invalid("name", "is too short (minimum is 1 characters)")
+        known = {k: v for k, v in (asked.get("user_fields") or {}).items() if k in self.fields}
+        values = {key: self.fields[key].kept(value) for key, value in known.items()}  # others: no word
+        if email and str(email).lower() not in map(str.lower, user.emails):
+            user.emails.append(str(email))
+            self.addresses[str(email).lower()] = user
+        self.name(user, asked.get("external_id", user.external_id))
+        user.plain |= {name: asked[name] for name in PLAIN if name in asked}
+        user.tags = list(asked["tags"]) if "tags" in asked else user.tags
+        user.values |= values
+        self.tag(user, values)
+        user.updated = now
+
+    def name(self, user: User, external_id: Any) -> None:
+        """Give a user this external id instead of the one it has."""
+        if user.external_id:
+            self.keys.pop(user.external_id.lower(), None)
+        user.external_id = external_id and str(external_id)
+        if user.external_id:
+            self.keys[user.external_id.lower()] = user
+
+    def tag(self, user: User, values: Mapping[str, Any]) -> None:
+        """A checkbox with a tag puts it on, or takes it off (recorded)."""
+        for key, value in values.items():
+            tag = self.fields[key].tag
+            if tag:
+                rest = [one for one in user.tags if one != tag]
+                user.tags = [*rest, tag] if value else rest
+
+    def delete(self, user: User) -> None:
+        """Softly, as recorded: no longer active, without address and external id."""
+        self.name(user, None)
+        for email in user.emails:
+            del self.addresses[email.lower()]
+        user.active, user.emails = False, []
+
+    def shown(self, user: User) -> dict[str, Any]:
+        """As every reply shows a user: each field of the account, a checkbox never empty."""
+        values = {
+            key: user.values.get(key, False if one.type == "checkbox" else None)
+            for key, one in self.fields.items()
+        }
+        return {
+            "id": user.id,
+            "url": f"{self.site}/api/v2/users/{user.id}.json",
+            "name": user.plain.get("name"),
+            "email": user.email,
+            "created_at": stamp(user.created),
+            "updated_at": stamp(user.updated),
+            "phone": None,
+            "alias": None,
+            "notes": None,
+            "details": None,
+            "verified": False,
+            **user.plain,
+            "external_id": user.external_id,
+            "tags": list(user.tags),
+            "active": user.active,
+            "user_fields": values,
+        }
