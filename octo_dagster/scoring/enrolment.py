@@ -156,6 +156,6 @@ def moves(connection: duckdb.DuckDBPyConnection, scenario: str) -> Moved:
 
 def counted(connection: duckdb.DuckDBPyConnection, what: str) -> dict[Any, int]:
     """How often each value that is not null occurs, sorted."""
-    name = what.split()[0]
+    name = what.split(maxsplit=1)[0]
     query = f"select {name}, count(*) from (select {what}) where {name} is not null group by all order by all"
     return dict(connection.sql(query).fetchall())
