@@ -95,11 +95,13 @@ ORDERS = {"orders", "order_lines"}
 
 
 def moved(project: Project, tables: Collection[str]) -> set[str]:
-    """The scores of the profile that read these tables, and those they are worked out through. Histories
-    and matrices nobody's column comes from are left to the night."""
+    """The scores of the profile that read these tables, and those they are worked out through.
+
+    What learns from the whole base (`frame_score`) is left to the night, as are histories and matrices that
+    no customer's column comes from: seconds against minutes."""
     moving: set[str] = set()
     for score in project.scores.values():  # each after those it reads
-        if {*score.reads, *score.optional} & {*tables, *moving}:
+        if not score.by_frames and {*score.reads, *score.optional} & {*tables, *moving}:
             moving.add(score.name)
     wanted: set[str] = set()
     for score in reversed(list(project.scores.values())):
