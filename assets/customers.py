@@ -33,7 +33,7 @@ def audience_specs(setup: Setup) -> list[dg.AssetSpec]:
             deps=[keys.PROFILE],
             group_name=keys.CUSTOMERS,
             kinds={"yaml"},
-            description=f"{told_of.description}\n\n`{told_of.rule}`",
+            description=f"{told_of.description}\n\n`{told_of.said}`",
         )
         for name, told_of in setup.project.audiences.items()
     ]

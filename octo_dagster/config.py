@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property, partial
 from pathlib import Path
 from types import ModuleType
@@ -24,8 +25,9 @@ from octo_dagster.delivery.plan import Folder
 from octo_dagster.errors import ConfigError
 from octo_dagster.score import Score
 from octo_dagster.scoring import library
+from octo_dagster.scoring.audiences import Audience, Priority, Roster, roster, unknown
 from octo_dagster.scoring.followed import scenario_state
-from octo_dagster.scoring.rules import Audience, where_sql
+from octo_dagster.scoring.profile import TABLE as PROFILE
 from octo_dagster.scoring.scenarios import Scenario
 from octo_dagster.scoring.scenarios import check as check_scenarios
 from octo_dagster.scoring.segments import Language
@@ -75,6 +77,16 @@ class Project:
     def audiences(self) -> Mapping[str, Audience]:
         """Name → audience, for every file of `assets/audiences/`."""
         return self.all("audiences", lambda path: document.load(path, Audience))
+
+    @cached_property
+    def priorities(self) -> Mapping[str, Priority]:
+        """Name → priority list, for every file of `assets/priorities/`."""
+        return self.all("priorities", lambda path: document.load(path, Priority))
+
+    @cached_property
+    def roster(self) -> Roster:
+        """The audiences and priority lists, checked against one another."""
+        return roster(self.audiences, self.priorities)
 
     @cached_property
     def settings(self) -> Settings:
@@ -144,10 +156,30 @@ class Project:
         if sync.audience is None:
             return None
         if sync.audience not in self.audiences:
-            known = ", ".join(self.audiences) or "none"
-            raise ConfigError(f"{sync.name}.yaml: audience: there is no {sync.audience!r}; there are {known}")
-        schema = self.warehouse.schema(sync.reads)
-        return where_sql(self.audiences[sync.audience].rule, schema, f"{sync.audience}.yaml")
+            raise ConfigError(f"{sync.name}.yaml: audience: {unknown(sync.audience, self.audiences)}")
+        return self.roster.sql(sync.audience, self.warehouse.schema(sync.reads), self.day_of(sync.reads))
+
+    def conditions(self) -> dict[str, str]:
+        """Audience → who is in it, as SQL over the customer profile there is; an audience that only syncs of
+        another table name is left out. ConfigError holds the mistakes of all rules."""
+        elsewhere = {s.audience for s in self.syncs.values() if s.reads != PROFILE}
+        here = {s.audience for s in self.syncs.values() if s.reads == PROFILE}
+        schema, day = self.warehouse.schema(PROFILE), self.day_of(PROFILE)
+        made: dict[str, str] = {}
+        problems: list[str] = []
+        for name in sorted(self.audiences.keys() - (elsewhere - here)):
+            try:
+                made[name] = self.roster.sql(name, schema, day)
+            except ConfigError as wrong:
+                problems += wrong.problems
+        if problems:
+            raise ConfigError(*dict.fromkeys(problems))
+        return made
+
+    def day_of(self, table: str) -> date | None:
+        """The day a table was worked out for; None if it was not made for one."""
+        said = self.warehouse.note(table).get("as_of")
+        return date.fromisoformat(said) if said else None
 
     def check(self) -> None:
         """Everything that can be known without calling anyone: all files, and each sync, audience and
@@ -155,8 +187,11 @@ class Project:
         problems = [
             *complaints(lambda: self.intakes),
             *complaints(lambda: self.audiences),
+            *complaints(lambda: self.priorities),
+            *complaints(lambda: self.roster),
             *complaints(lambda: self.scores),
             *complaints(self.check_scenarios),
+            *complaints(self.check_audiences),
         ]
         unread = complaints(lambda: self.syncs)
         syncs = [] if unread else list(self.syncs.values())
@@ -170,13 +205,18 @@ class Project:
         if scenarios and self.warehouse.version("customer_profile") is not None:
             check_scenarios(scenarios, self.warehouse.schema("customer_profile"))
 
+    def check_audiences(self) -> None:
+        """The audiences' rules against the profile, once there is one."""
+        if self.warehouse.version(PROFILE) is not None:
+            self.conditions()
+
     def check_sync(self, sync: Sync) -> None:
         """The sync's columns and audience against the table it reads, once there is one."""
         if self.warehouse.version(sync.reads) is not None:
             compiled(sync, self.warehouse.schema(sync.reads))
             self.where(sync)
         elif sync.audience is not None and sync.audience not in self.audiences:
-            raise ConfigError(f"{sync.name}.yaml: audience: there is no {sync.audience!r}")
+            raise ConfigError(f"{sync.name}.yaml: audience: {unknown(sync.audience, self.audiences)}")
 
     def secrets(self) -> dict[str, bool]:
         """Every environment variable the files name, and whether it is set."""

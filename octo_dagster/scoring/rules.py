@@ -4,9 +4,12 @@
     rule: rfm_recency in [1, 2] and rfm_frequency_monetary in [5, 6]
 
 A rule compares columns with constants: `==  !=  <  <=  >  >=`, chained (`2 <= orders < 5`), `in [..]`,
-`not in [..]`, `is None`, `is not None`, `'text' in column`, a true-or-false column by itself, joined by
-`and`, `or`, `not`. Dates are 'YYYY-MM-DD'. It is parsed by Python and never executed.
-An empty value is in no comparison, `!=` and `not in` included: ask for it by `is None`.
+`not in [..]`, `is None`, `is not None`, `'text' in column`, `column.startswith('text')`,
+`column.endswith('text')`, a true-or-false column by itself, joined by `and`, `or`, `not`.
+Dates are 'YYYY-MM-DD', or `days_ago(90)` and `days_ahead(14)`: the day so many days before or after the day
+the table was worked out for; beside a date and time, its first moment.
+A rule is parsed by Python and never executed. An empty value is in no comparison, `!=` and `not in`
+included: ask for it by `is None`.
 """
 
 from __future__ import annotations
@@ -14,14 +17,13 @@ from __future__ import annotations
 import ast
 import difflib
 import operator
-from collections.abc import Callable
-from datetime import date, datetime
+from collections.abc import Callable, Iterable
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict, Field
 
 from octo_dagster.errors import ConfigError
 from octo_dagster.scoring.sql import compiled, sql_type
@@ -37,31 +39,50 @@ COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.GtE: operator.ge,
 }
 
+RELATIVE = {"days_ago": -1, "days_ahead": 1}
+"""A day told by its distance from the table's day → which way it lies."""
 
-class Audience(BaseModel):
-    """One file of `assets/audiences/`; the file's name is the audience's name."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    description: str = ""
-    rule: str = Field(min_length=1)
-    """Which rows of the table are in it."""
+MOST_DAYS = 36_525
+"""A century: further away is a mistake."""
 
 
-def where_sql(rule: str, schema: pa.Schema, file: str = "audience") -> str:
+def where_sql(rule: str, schema: pa.Schema, file: str = "audience", as_of: date | None = None) -> str:
     """The rule as a DuckDB condition over the table's columns; ConfigError `file: rule: what` if wrong."""
-    return compiled(condition(rule, schema, file))
+    return compiled(condition(rule, schema, file, as_of))
 
 
-def condition(rule: str, schema: pa.Schema, file: str = "audience") -> Condition:
-    """The rule as a SQLAlchemy condition that any database can run; ConfigError if it is wrong."""
+def condition(rule: str, schema: pa.Schema, file: str = "audience", as_of: date | None = None) -> Condition:
+    """The rule as a SQLAlchemy condition that any database can run; ConfigError if it is wrong.
+
+    `as_of` is the day the table was worked out for: without it, `days_ago` is refused."""
     try:
-        return Reading(schema).truth(ast.parse(rule.strip(), mode="eval").body)
-    except SyntaxError as wrong:
-        raise ConfigError(f"{file}: rule: cannot be read at character {wrong.offset}: {wrong.msg}") from None
+        return Reading(schema, as_of).truth(parsed(rule))
     except Refused as wrong:
         raise ConfigError(f"{file}: rule: {wrong}") from None
+
+
+def parsed(rule: str) -> ast.expr:
+    """The rule as Python reads it; Refused if it cannot."""
+    try:
+        return ast.parse(rule.strip(), mode="eval").body
+    except SyntaxError as wrong:
+        raise Refused(f"cannot be read at character {wrong.offset}: {wrong.msg}") from None
+    except (ValueError, RecursionError, MemoryError):
+        raise Refused("cannot be read") from None
+
+
+def columns_of(rule: str) -> tuple[str, ...]:
+    """The columns a rule names, known or not, each once; Refused if it cannot be read."""
+    called = [node.func for node in ast.walk(parsed(rule)) if isinstance(node, ast.Call)]
+    names = (node.id for node in ast.walk(parsed(rule)) if isinstance(node, ast.Name))
+    functions = {node.id for node in called if isinstance(node, ast.Name)}
+    return tuple(dict.fromkeys(name for name in names if name not in functions))
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """What to add to a complaint about an unknown name: the one that was meant, as far as one can tell."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 class Refused(Exception):
@@ -69,9 +90,10 @@ class Refused(Exception):
 
 
 class Reading:
-    """A rule read over the columns of one table."""
+    """A rule read over the columns of one table, worked out for one day."""
 
-    def __init__(self, schema: pa.Schema) -> None:
+    def __init__(self, schema: pa.Schema, as_of: date | None = None) -> None:
+        self.as_of = as_of
         self.types = {field.name: field.type for field in schema}
 
     def truth(self, node: ast.expr) -> Condition:
@@ -85,6 +107,8 @@ class Reading:
             return self.chain(node)
         if isinstance(node, ast.Name):
             return self.flag(node)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            return self.edge(node, node.func)
         raise Refused(f"{ast.unparse(node)!r} is not a condition")
 
     def flag(self, node: ast.Name) -> Condition:
@@ -92,6 +116,20 @@ class Reading:
         if not pa.types.is_boolean(self.types[node.id]):
             raise Refused(f"{node.id!r} holds {kind(self.types[node.id])}: compare it with something")
         return column
+
+    def edge(self, node: ast.Call, called: ast.Attribute) -> Condition:
+        """`column.startswith('text')` and `column.endswith('text')`."""
+        if called.attr not in ("startswith", "endswith") or not isinstance(called.value, ast.Name):
+            raise Refused(f"{ast.unparse(node)!r} is not a condition")
+        if len(node.args) != 1 or node.keywords:
+            raise Refused(f"{called.attr} takes one text: `{called.value.id}.{called.attr}('text')`")
+        held = kind(self.type_of(called.value))
+        if held != "text":
+            raise Refused(f"{called.value.id!r} holds {held}: {called.attr} looks at text only")
+        text = self.constant(node.args[0], called.value)
+        column = self.column(called.value)
+        starts = called.attr == "startswith"
+        return (column.startswith if starts else column.endswith)(text, autoescape=True)
 
     def chain(self, node: ast.Compare) -> Condition:
         """`a < b < c` is `a < b and b < c`, as people read it."""
@@ -149,8 +187,7 @@ class Reading:
 
     def type_of(self, node: ast.Name) -> pa.DataType:
         if node.id not in self.types:
-            near = difflib.get_close_matches(node.id, self.types, n=1)
-            raise Refused(f"column {node.id!r} is unknown" + (f"; did you mean {near[0]!r}?" if near else ""))
+            raise Refused(f"column {node.id!r} is unknown{nearest(node.id, self.types)}")
         return self.types[node.id]
 
     def column(self, node: ast.Name) -> sa.ColumnClause[Any]:
@@ -158,19 +195,35 @@ class Reading:
 
     def constant(self, node: ast.expr, beside: ast.Name) -> Any:
         """A constant as a typed value of the column it stands beside."""
-        try:
-            value = ast.literal_eval(node)
-        except ValueError:
-            raise Refused(f"{ast.unparse(node)!r} is neither a column nor a constant") from None
+        arrow = self.type_of(beside)
+        value = self.value(node)
         if value is None:
             raise Refused(f"nothing equals None: write `{beside.id} is None` or `{beside.id} is not None`")
-        arrow = self.type_of(beside)
-        typed = READERS[kind(arrow)](value, ast.unparse(node))
+        odd = isinstance(node, ast.Call) and kind(arrow) not in DATES
+        typed = None if odd else READERS[kind(arrow)](value, ast.unparse(node))
         if typed is None:
             raise Refused(f"{beside.id!r} holds {kind(arrow)}, and {value!r} is not one")
-        if kind(arrow) in {"a date", "a date and time"}:
+        if kind(arrow) in DATES:
             return sa.cast(sa.literal(typed, sa.Text), sql_type(arrow))
         return typed
+
+    def value(self, node: ast.expr) -> Any:
+        """A constant as Python has it; a relative day as its date in text."""
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in RELATIVE:
+            return self.relative_day(node, node.func.id)
+        try:
+            return ast.literal_eval(node)
+        except (ValueError, TypeError):
+            raise Refused(f"{ast.unparse(node)!r} is neither a column nor a constant") from None
+
+    def relative_day(self, node: ast.Call, name: str) -> str:
+        given = node.args[0] if len(node.args) == 1 and not node.keywords else None
+        number = given.value if isinstance(given, ast.Constant) else None
+        if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= MOST_DAYS:
+            raise Refused(f"{name} takes a whole number of days up to {MOST_DAYS}: `{name}(90)`")
+        if self.as_of is None:
+            raise Refused(f"{ast.unparse(node)} cannot be told: the table does not say for which day it is")
+        return (self.as_of + timedelta(days=RELATIVE[name] * number)).isoformat()
 
 
 def kind(arrow: pa.DataType) -> str:
@@ -187,6 +240,9 @@ def kind(arrow: pa.DataType) -> str:
         (pa.types.is_string_view, "text"),
     )
     return next((words for is_it, words in kinds if is_it(arrow)), "something rules cannot compare")
+
+
+DATES = {"a date", "a date and time"}
 
 
 def number(value: Any, text: str) -> Any:

@@ -12,7 +12,8 @@ import pytest
 
 from octo_dagster import document
 from octo_dagster.errors import ConfigError
-from octo_dagster.scoring.rules import Audience, where_sql
+from octo_dagster.scoring.audiences import Audience
+from octo_dagster.scoring.rules import columns_of, where_sql
 
 AUDIENCES = sorted((Path(__file__).parents[2] / "assets/audiences").glob("*.yaml"))
 ROWS = pa.table(
@@ -33,12 +34,15 @@ ROWS = pa.table(
 )  # fmt: skip
 
 
+AS_OF = date(2024, 3, 1)
+
+
 def members(rule: str) -> str:
     """The ids of the customers in the audience, one after the other."""
     with duckdb.connect() as connection:
         connection.register("profile", ROWS)
         found = connection.sql(
-            f"select customer_id from profile where {where_sql(rule, ROWS.schema)} order by 1"
+            f"select customer_id from profile where {where_sql(rule, ROWS.schema, as_of=AS_OF)} order by 1"
         ).fetchall()
     return "".join(row[0] for row in found)
 
@@ -77,6 +81,15 @@ def members(rule: str) -> str:
         ("last_order_at < '2024-02-01'", "1"),
         ("last_order_at >= '2024-01-31T23:00:00'", "12"),
         ("orders > rfm_recency", "13"),
+        ("last_order_at < days_ago(29)", "1"),
+        ("last_order_at >= days_ago(29)", "2"),
+        ("days_ago(30) <= last_order_at < days_ahead(0)", "12"),
+        ("birth_date <= days_ago(12327)", "12"),
+        ("birth_date <= days_ago(12328)", "1"),
+        ("city.startswith('L')", "13"),
+        ("city.startswith('%')", ""),
+        ("not city.startswith('L')", "2"),
+        ("email.endswith('@x.fr') and orders > 3", "1"),
         ("\n  orders == 2\n", "2"),
     ],
 )
@@ -112,6 +125,20 @@ def test_a_rule_finds_its_customers(rule: str, ids: str) -> None:
         ("city == f'{orders}'", "is neither a column nor a constant"),
         ("orders ==", "rule: cannot be read at character"),
         ("orders = 3", "rule: cannot be read at character"),
+        ("last_order_at < days_ago()", "days_ago takes a whole number of days up to 36525: `days_ago(90)`"),
+        ("last_order_at < days_ago(1.5)", "days_ago takes a whole number of days"),
+        ("last_order_at < days_ago(-1)", "days_ago takes a whole number of days"),
+        ("last_order_at < days_ago(99999)", "days_ago takes a whole number of days"),
+        ("last_order_at < days_ago(True)", "days_ago takes a whole number of days"),
+        ("last_order_at < days_ago(orders)", "days_ago takes a whole number of days"),
+        ("last_order_at < days_ago(90)", "the table does not say for which day it is"),
+        ("last_order_at < weeks_ago(9)", "'weeks_ago(9)' is neither a column nor a constant"),
+        ("city.upper() == 'X'", "names no column"),
+        ("city.startwith('X')", "is not a condition"),
+        ("city.startswith()", "startswith takes one text: `city.startswith('text')`"),
+        ("city.startswith(3)", "'city' holds text, and 3 is not one"),
+        ("orders.startswith('3')", "'orders' holds a number: startswith looks at text only"),
+        ("citi.startswith('X')", "column 'citi' is unknown; did you mean 'city'?"),
         ("tags == 'x'", "'tags' holds something rules cannot compare"),
     ],
 )  # fmt: skip
@@ -120,6 +147,17 @@ def test_a_wrong_rule_is_explained(rule: str, message: str) -> None:
     with pytest.raises(ConfigError) as refused:
         where_sql(rule, ROWS.schema, "passive.yaml")
     assert message in str(refused.value)
+
+
+def test_a_relative_day_is_no_text() -> None:
+    """A day so long ago stands beside a date or a time, never beside text that happens to look like one."""
+    with pytest.raises(ConfigError, match="'city' holds text, and '2024-02-29' is not one"):
+        members("city == days_ago(1)")
+
+
+def test_the_columns_a_rule_names() -> None:
+    """Every column once, in the order read by width; functions and constants are none."""
+    assert set(columns_of("a == 1 and (b < days_ago(3) or c.startswith('x')) and a < 3")) == {"a", "b", "c"}
 
 
 def test_text_cannot_leave_its_quotes() -> None:
@@ -133,4 +171,4 @@ def test_the_shipped_audiences_are_rules(path: Path) -> None:
     audience = document.load(path, Audience)
     assert audience.name == path.stem
     assert audience.description
-    assert set(members(audience.rule)) < set("1234")
+    assert set(members(str(audience.rule))) < set("1234")
