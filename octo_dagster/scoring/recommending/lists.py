@@ -23,6 +23,7 @@ from octo_dagster.scoring.recommending.neighbours import (
     Pool,
     ease,
     inverse,
+    maxima,
     owners,
     pool,
     rows_of,
@@ -229,15 +230,6 @@ def taste_of(bought: Days, low: int, high: int) -> sp.csr_array:
     taste = bought.weighed(low, high, TASTE_HALF_LIFE)
     taste.data = np.sqrt(taste.data)
     return taste
-
-
-def maxima(rows: sp.csr_array) -> Floats:
-    """The greatest value of every row; 0 for an empty one."""
-    found = np.zeros(rows.shape[0])
-    full = np.flatnonzero(np.diff(rows.indptr))
-    if len(full):
-        found[full] = np.maximum.reduceat(rows.data, rows.indptr[full])
-    return found
 
 
 def keep(rows: sp.csr_array, columns: Bools) -> None:

@@ -97,6 +97,15 @@ def scaled(rows: sp.csr_array, by: Floats) -> sp.csr_array:
     return sp.csr_array((data, rows.indices, rows.indptr), shape=rows.shape)
 
 
+def maxima(rows: sp.csr_array) -> Floats:
+    """The greatest value of every row; 0 for an empty one."""
+    found = np.zeros(rows.shape[0])
+    full = np.flatnonzero(np.diff(rows.indptr))
+    if len(full):
+        found[full] = np.maximum.reduceat(rows.data, rows.indptr[full])
+    return found
+
+
 def inverse(values: Floats) -> Floats:
     """1 by each value; 0 for 0."""
     return np.divide(1, values, out=np.zeros(len(values)), where=values > 0)
