@@ -144,7 +144,7 @@ def marketing_pressure(  # noqa: PLR0913 - every keyword is a setting of the sco
     inbox.check("channels", channels)
     inbox.check("event_types", event_types)
     events = tables["message_events"]
-    sent = inbox.messages_of(tables["messages"], events, as_of, channels, event_types)
+    sent = inbox.became_of(inbox.by_channel(tables["messages"], channels), events, as_of, event_types)
     summed = sums_of(sent, as_of, windows, returns, half_life_days)
     alone = alone_of(tables["messages"], events, as_of, max(windows))
     contacts = contacts_of(tables["customers"], summed, alone, as_of, language)
@@ -177,25 +177,27 @@ def sums_of(
     returned = sa.and_(arrived, sa.or_(*(s[kind] == 1 for kind in returns)))
     weight = weight_of_age(days(day(as_of), s.sent_at), half_life)
     lately = s.sent_at >= first_moment(as_of, longest)
-    counted: dict[str, tuple[sa.ColumnElement[bool], Any]] = {}
+    counted: dict[str, sa.ColumnElement[bool]] = {}
     for window in windows:
         inside = sa.and_(arrived, s.sent_at >= first_moment(as_of, window))
-        counted[f"messages_{window}d"] = (inside, 1)
-        for channel in CHANNELS:
-            counted[f"messages_{channel}_{window}d"] = (sa.and_(inside, s.channel == channel), 1)
-    counted |= {f"responses_{kind}_{longest}d": (sa.and_(lately, s[kind] == 1), 1) for kind in KINDS}
-    counted |= {
-        f"messages_returned_{longest}d": (sa.and_(returned, lately), 1),
-        "received": (arrived, 1),
-        "returned": (returned, 1),
-        "w_received": (arrived, weight),
-        "w_returned": (returned, weight),
-    }
-    totals = [
-        sa.cast(sa.func.sum(either(condition, what, 0)), sa.BigInteger).label(name)
-        for name, (condition, what) in counted.items()
-    ]
-    return sa.select(s.customer_id, *totals).group_by(s.customer_id).subquery("summed")
+        counted[f"messages_{window}d"] = inside
+        counted |= {f"messages_{name}_{window}d": sa.and_(inside, s.channel == name) for name in CHANNELS}
+    counted |= {f"responses_{kind}_{longest}d": sa.and_(lately, s[kind] == 1) for kind in KINDS}
+    counted[f"messages_returned_{longest}d"] = sa.and_(returned, lately)
+    counted |= {"received": arrived, "returned": returned}
+    weighed = {"w_received": arrived, "w_returned": returned}
+    return (
+        sa.select(
+            s.customer_id,
+            *(sa.func.count(either(condition, 1)).label(name) for name, condition in counted.items()),
+            *(
+                sa.cast(sa.func.sum(either(condition, weight, 0)), sa.BigInteger).label(name)
+                for name, condition in weighed.items()
+            ),
+        )
+        .group_by(s.customer_id)
+        .subquery("summed")
+    )
 
 
 def alone_of(messages: sa.FromClause, events: sa.FromClause, as_of: date, longest: int) -> sa.Subquery:

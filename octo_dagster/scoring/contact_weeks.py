@@ -90,8 +90,8 @@ def read(tables: Frames, question: Question) -> Iterator[Weeks]:
 def counted_messages(messages: sa.FromClause, question: Question) -> sa.Subquery:
     m = messages.c
     return (
-        sa.select(m.message_id, m.customer_id, m.channel, m.sent_at)
-        .where(inbox.named(m.channel, question.channels).in_(question.counted))
+        sa.select(m.message_id, m.customer_id, m.sent_at)
+        .where(inbox.is_one_of(m.channel, question.channels, question.counted))
         .where(m.sent_at >= question.start, m.sent_at < midnight_after(question.as_of))
         .subquery("counted")
     )
@@ -113,7 +113,7 @@ def weekly(messages: sa.Subquery, events: sa.FromClause, question: Question) -> 
     theirs = (
         sa.select(events).where(events.c.message_id.in_(sa.select(messages.c.message_id))).subquery("theirs")
     )
-    sent = inbox.messages_of(messages, theirs, question.as_of, question.channels, question.event_types).c
+    sent = inbox.became_of(messages, theirs, question.as_of, question.event_types).c
     ago = whole(days(day(question.as_of), sent.sent_at), 7).label("ago")
     feedback = sum((sent[kind] for kind in question.feedback[1:]), start=sent[question.feedback[0]])
     return (
@@ -168,11 +168,11 @@ def leaving_weeks(tables: Frames, question: Question) -> dict[str, int]:
 
     An event whose channel is not known counts."""
     e = tables["message_events"].c
-    ours = sa.or_(e.channel.is_(None), inbox.named(e.channel, question.channels).in_(question.counted))
+    ours = sa.or_(e.channel.is_(None), inbox.is_one_of(e.channel, question.channels, question.counted))
     ago = whole(days(day(question.as_of), sa.func.max(e.occurred_at)), 7)
     found = tables.query(
         sa.select(e.customer_id, ago.label("ago"))
-        .where(inbox.named(e.event_type, question.event_types) == "unsubscribed", ours)
+        .where(inbox.is_one_of(e.event_type, question.event_types, ("unsubscribed",)), ours)
         .where(e.occurred_at < midnight_after(question.as_of), e.occurred_at >= question.start)
         .group_by(e.customer_id)
     ).to_pydict()

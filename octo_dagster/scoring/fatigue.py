@@ -26,7 +26,7 @@ STEPS, ROUNDS = 40, 3
 """EM steps for the weights of the grid, and how often they take turns with the gamma prior."""
 FELT_MOST = 50.0
 """Pressure beyond this is felt no more: it keeps exponentials finite."""
-ENOUGH = 100_000
+ENOUGH = 20_000
 """Contacts the prior is learnt from at most: evenly spaced ones of the list. More do not move it."""
 
 

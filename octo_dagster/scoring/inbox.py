@@ -7,6 +7,7 @@ never dropped.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from octo_dagster.errors import ConfigError
 from octo_dagster.scoring.portable import either, midnight_after
 
 Names = tuple[str, ...]
+Condition = sa.ColumnElement[bool]
 OTHER = "other"
 Channel = Literal["email", "sms", "letter", "push", "call", "other"]
 Return = Literal["opened", "clicked", "replied", "redeemed"]
@@ -109,13 +111,33 @@ def plain(name: str) -> str:
     return name.lower().replace(" ", "").replace("_", "").replace("-", "")
 
 
-def named(column: sa.ColumnElement[Any], names: BaseModel) -> sa.ColumnElement[str]:
-    """The field of `names` that lists the column's value; `other` for a value none lists, or null."""
-    spelled = sa.func.lower(column)
+def spelled(column: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
+    """The column as `plain` makes it."""
+    bare: sa.ColumnElement[str] = sa.func.lower(column)
     for sign in (" ", "_", "-"):
-        spelled = sa.func.replace(spelled, sign, "")
-    told = [(spelled.in_([plain(name) for name in listed]), field) for field, listed in names if listed]
-    return sa.case(*((condition, sa.literal(field)) for condition, field in told), else_=sa.literal(OTHER))
+        bare = sa.func.replace(bare, sign, "")
+    return bare
+
+
+def is_one_of(
+    column: sa.ColumnElement[Any], names: BaseModel, fields: Sequence[str]
+) -> sa.ColumnElement[bool]:
+    """Whether the column's value is listed under one of these fields; under none, or null, for `other`."""
+    bare, listed = spelled(column), {field: [plain(name) for name in given] for field, given in names}
+    chosen = bare.in_([name for field in fields for name in listed.get(field, ())])
+    if OTHER not in fields:
+        return chosen
+    return sa.or_(chosen, bare.is_(None), bare.not_in([name for given in listed.values() for name in given]))
+
+
+def namings(names: BaseModel) -> sa.Subquery:
+    """Two columns: each name as `plain` makes it, and the field that lists it. To be joined: databases copy
+    a `case` into every place that asks for its outcome."""
+    rows = sorted({(plain(name), field) for field, given in names for name in given})
+    given = [
+        sa.select(sa.literal(name).label("name"), sa.literal(field).label("field")) for name, field in rows
+    ]
+    return sa.union_all(*given).subquery(f"{type(names).__name__.lower()}_named")
 
 
 def check(what: str, names: BaseModel) -> None:
@@ -129,33 +151,47 @@ def check(what: str, names: BaseModel) -> None:
         raise ConfigError(*(f"{what}: {problem}" for problem in twice))
 
 
-def messages_of(
-    messages: sa.FromClause, events: sa.FromClause, as_of: date, channels: Channels, event_types: EventTypes
-) -> sa.Subquery:
-    """Every message that reached its customer before the midnight that ends `as_of`, and what became of it:
-    customer_id, sent_at, channel, and each kind as 0 or 1.
+def by_channel(messages: sa.FromClause, channels: Channels) -> sa.Subquery:
+    """The messages with their channel by our name for it."""
+    m, named = messages.c, namings(channels)
+    return (
+        sa.select(
+            m.message_id, m.customer_id, m.sent_at, sa.func.coalesce(named.c.field, OTHER).label("channel")
+        )
+        .select_from(messages.outerjoin(named, named.c.name == spelled(m.channel)))
+        .subquery("by_channel")
+    )
 
-    One that bounced did not reach him, unless something shows that it did."""
+
+def became_of(
+    messages: sa.FromClause, events: sa.FromClause, as_of: date, event_types: EventTypes
+) -> sa.Subquery:
+    """The messages sent before the midnight that ends `as_of`, and what became of each by then: every kind as
+    0 or 1, and whether it `arrived`.
+
+    One that bounced did not, unless something shows that it did."""
     heard = heard_of(events, as_of, event_types)
-    m, flags = messages.c, {kind: sa.func.coalesce(heard.c[kind], 0) for kind in KINDS}
+    flags = {kind: sa.func.coalesce(heard.c[kind], 0) for kind in KINDS}
     arrived = sa.or_(flags["bounced"] == 0, *(flags[kind] == 1 for kind in HEARD))
     return (
         sa.select(
-            m.customer_id, m.sent_at, named(m.channel, channels).label("channel"),
+            *messages.c,
             *(flag.label(kind) for kind, flag in flags.items()),
             either(arrived, 1, 0).label("arrived"),
         )
-        .select_from(messages.outerjoin(heard, heard.c.message_id == m.message_id))
-        .where(m.sent_at < midnight_after(as_of))
-        .subquery("inbox")
-    )  # fmt: skip
+        .select_from(messages.outerjoin(heard, heard.c.message_id == messages.c.message_id))
+        .where(messages.c.sent_at < midnight_after(as_of))
+        .subquery("became")
+    )
 
 
 def heard_of(events: sa.FromClause, as_of: date, event_types: EventTypes) -> sa.Subquery:
     """For each message anything was heard of: each kind as 0 or 1, however often it happened."""
+    e, named = events.c, namings(event_types)
     told = (
-        sa.select(events.c.message_id, named(events.c.event_type, event_types).label("kind"))
-        .where(events.c.message_id.is_not(None), events.c.occurred_at < midnight_after(as_of))
+        sa.select(e.message_id, sa.func.coalesce(named.c.field, OTHER).label("kind"))
+        .select_from(events.outerjoin(named, named.c.name == spelled(e.event_type)))
+        .where(e.message_id.is_not(None), e.occurred_at < midnight_after(as_of))
         .subquery("told")
     )
     kinds = [sa.func.max(either(told.c.kind == kind, 1, 0)).label(kind) for kind in KINDS]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from octo_dagster.scoring.contact_weeks import Weeks
 
 Floats = NDArray[np.float64]
-ROWS = 1_000_000
+ROWS = 300_000
 """About as many weeks are fitted at most: all of who left, every so many-th contact of the others."""
 RIDGE = 1.0
 
