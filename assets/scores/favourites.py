@@ -16,7 +16,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from octo_dagster.score import Picture, Tables, score
-from octo_dagster.scoring.portable import days, either, joined, known, midnight_after, whole
+from octo_dagster.scoring.portable import day, days, either, joined, known, midnight_after, whole
 from octo_dagster.scoring.recency import Days, is_purchase, is_someones, start_of
 
 Query = sa.Select[Any]
@@ -218,7 +218,7 @@ def favorite_store(
             o.c.store_id,
             sa.func.count().label("orders"),
             sa.func.max(o.c.ordered_at).label("last_at"),
-            sa.func.sum(weight(o.c.ordered_at, as_of, half_life_days)).label("weight"),
+            weight(o.c.ordered_at, as_of, half_life_days).label("weight"),
         )
         .where(*purchases(o, as_of, start_of(as_of, since, window_days)))
         .where(o.c.store_id.is_not(None), o.c.store_id.not_in(online))
@@ -238,15 +238,13 @@ def favorite_store(
 def weight(
     ordered_at: sa.ColumnElement[Any], as_of: date, half_life_days: int | None
 ) -> sa.ColumnElement[int]:
-    """How much an order counts, a whole number: 1 without a half-life, else by its age in steps."""
+    """What purchases weigh together, a whole number: their count, or with a half-life by age in steps."""
     if half_life_days is None:
-        return sa.literal(1)
-    age = STEPS * days(sa.cast(sa.literal(as_of.isoformat(), sa.Text), sa.Date), ordered_at)
+        return sa.func.count()
+    age = STEPS * days(day(as_of), ordered_at)
     steps = range(1, STEPS * (HEAVIEST.bit_length() - 1) + 1)
-    return sa.case(
-        *((age < step * half_life_days, round(HEAVIEST * 2 ** (-(step - 1) / STEPS))) for step in steps),
-        else_=1,
-    )
+    weights = [(age < step * half_life_days, round(HEAVIEST * 2 ** ((1 - step) / STEPS))) for step in steps]
+    return sa.func.sum(sa.case(*weights, else_=1))
 
 
 def because_delay(row: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
