@@ -50,11 +50,20 @@ def run(
     warehouse: Warehouse, tables: Given, scenarios: Sequence[Scenario], as_of: date
 ) -> tuple[Report, Rows]:
     """One run over these tables: its report, and all enrolments after it."""
-    for name, rows in {"orders": (), **tables}.items():
-        if not name.startswith("later "):
-            warehouse.replace(name, arrow(name, rows))
+    fill(warehouse, tables)
+    return run_again(warehouse, scenarios, as_of)
+
+
+def run_again(warehouse: Warehouse, scenarios: Sequence[Scenario], as_of: date) -> tuple[Report, Rows]:
+    """One run over the tables there are."""
     report = advance(warehouse, scenarios, profile.profile_sql((), as_of), as_of)
     return report, table(warehouse, "scenario_enrolments")
+
+
+def fill(warehouse: Warehouse, tables: Given) -> None:
+    """Make the warehouse hold these tables, and orders if none are given."""
+    for name, rows in {"orders": (), **tables}.items():
+        warehouse.replace(name, arrow(name, rows))
 
 
 def table(warehouse: Warehouse, name: str) -> Rows:

@@ -13,10 +13,9 @@ from pydantic import Field
 
 from octo_dagster.errors import ConfigError
 from octo_dagster.score import Picture, Tables, score
-from octo_dagster.scoring import inbox
 from octo_dagster.scoring.consent import DO_NOT_CONTACT, has_refused
 from octo_dagster.scoring.cycles import Label
-from octo_dagster.scoring.inbox import ALL_CHANNELS, ALL_TYPES, Channel, Channels, EventTypes
+from octo_dagster.scoring.inbox import ALL_CHANNELS, ALL_TYPES, Channel, Channels, EventTypes, is_one_of
 from octo_dagster.scoring.portable import day, days, either, in_units, midnight_after, whole
 from octo_dagster.scoring.segments import Language
 
@@ -194,7 +193,7 @@ def contacts(
     """The day of each customer's last message of the counted channels."""
     m = messages.c
     query = sa.select(m.customer_id, sa.cast(sa.func.max(m.sent_at), sa.Date).label("contacted_on"))
-    seen = (inbox.named(m.channel, channels).in_(counted), m.sent_at < midnight_after(as_of))
+    seen = (is_one_of(m.channel, channels, counted), m.sent_at < midnight_after(as_of))
     return query.where(*seen).group_by(m.customer_id).subquery("contacts")
 
 
@@ -205,7 +204,7 @@ def refusals(
     e = events.c
     seen = [has_refused(e.event_type, event_types), e.occurred_at < midnight_after(as_of)]
     if channels is not None:
-        seen.append(inbox.named(e.channel, channels) == "call")
+        seen.append(is_one_of(e.channel, channels, ("call",)))
     return sa.select(e.customer_id).where(*seen).distinct().subquery("refusals")
 
 

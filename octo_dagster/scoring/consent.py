@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 
 import sqlalchemy as sa
 
-from octo_dagster.scoring.inbox import EventTypes, named
+from octo_dagster.scoring.inbox import EventTypes, is_one_of
 
 Channel = Literal["email", "sms", "push", "ads", "call", "mail"]
 
@@ -27,4 +27,4 @@ DO_NOT_CONTACT = "do_not_contact"
 
 def has_refused(event_type: sa.ColumnElement[Any], names: EventTypes) -> sa.ColumnElement[bool]:
     """Whether an event of this type says that its customer wants no more messages."""
-    return named(event_type, names).in_(("unsubscribed", "complained"))
+    return is_one_of(event_type, names, ("unsubscribed", "complained"))

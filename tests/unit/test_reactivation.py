@@ -80,7 +80,7 @@ BASES = st.fixed_dictionaries(
         ),
     }
 )
-small = settings(max_examples=10, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+small = settings(max_examples=4, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def outcome(base: Mapping[str, Rows], as_of: date = AS_OF, **chosen: Any) -> Rows:

@@ -21,12 +21,12 @@ from octo_dagster.scoring.enrolment import Report, advance
 from octo_dagster.scoring.followed import scenario_state
 from octo_dagster.scoring.scenarios import Scenario, check
 from octo_dagster.warehouse import Warehouse
-from tests.scenario_cases import Rows, run, scenarios_of, table
+from tests.scenario_cases import Rows, fill, run, run_again, scenarios_of, table
 from tests.scoring_cases import arrow
 
 ROOT = Path(__file__).parents[2]
 START = date(2024, 6, 1)
-IDS = ["a", "b", "c", "d"]
+IDS = list("abcdefghijklmnop")
 TOLD: dict[str, Any] = {
     "big": {
         "rule": "orders >= 2",
@@ -53,7 +53,7 @@ def unsubscription(customer: str, hours: int) -> dict[str, Any]:
 
 
 CONSENT = st.sampled_from([True, True, False, None])
-CUSTOMERS = st.lists(st.tuples(CONSENT, CONSENT), min_size=4, max_size=4).map(
+CUSTOMERS = st.lists(st.tuples(CONSENT, CONSENT), min_size=16, max_size=16).map(
     lambda said: [
         {"customer_id": i, "email_consent": e, "call_consent": c} for i, (e, c) in zip(IDS, said, strict=True)
     ]
@@ -62,18 +62,20 @@ HOURS = st.integers(0, 24 * 20)
 BASES = st.fixed_dictionaries(
     {
         "customers": CUSTOMERS,
-        "orders": st.lists(st.builds(order, st.sampled_from([*IDS, None]), HOURS), max_size=10),
-        "message_events": st.lists(st.builds(unsubscription, st.sampled_from(IDS), HOURS), max_size=2),
+        "orders": st.lists(st.builds(order, st.sampled_from([*IDS, None]), HOURS), max_size=40),
+        "message_events": st.lists(st.builds(unsubscription, st.sampled_from(IDS), HOURS), max_size=6),
     }
 )
-small = settings(max_examples=6, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+# Few, as each is many runs that write tables; many customers in each instead.
+small = settings(max_examples=2, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def runs(base: Base, days: Sequence[int]) -> list[Rows]:
     """All enrolments after each of these runs, days after the start."""
     with tempfile.TemporaryDirectory() as root:
         warehouse = Warehouse(Path(root))
-        return [run(warehouse, base, SCENARIOS, START + timedelta(days=day))[1] for day in days]
+        fill(warehouse, base)
+        return [run_again(warehouse, SCENARIOS, START + timedelta(days=day))[1] for day in days]
 
 
 def key(row: dict[str, Any]) -> tuple[Any, ...]:
@@ -85,7 +87,7 @@ def key(row: dict[str, Any]) -> tuple[Any, ...]:
 def test_nobody_ever_goes_back(base: Base) -> None:
     """From run to run no enrolment is lost, no step sinks, what has ended stays as it is, and nobody is in two."""
     before: dict[Any, dict[str, Any]] = {}
-    for rows in runs(base, [0, 1, 3, 4, 9]):
+    for rows in runs(base, [0, 1, 4, 9]):
         now = {key(row): row for row in rows}
         assert len(now) == len(rows)
         inside = [row["customer_id"] for row in rows if row["left_on"] is None]
@@ -114,8 +116,8 @@ def test_who_buys_or_unsubscribes_is_out(base: Base) -> None:
 @small
 @given(BASES)
 def test_skipped_days_are_caught_up_with(base: Base) -> None:
-    """Of who entered on the first day, a run a week later knows the same as runs of every day in between."""
-    daily, at_once = runs(base, range(8))[-1], runs(base, [0, 7])[-1]
+    """Of who entered on the first day, a run a week later knows the same as runs of the days in between."""
+    daily, at_once = runs(base, [0, 1, 2, 3, 5, 7])[-1], runs(base, [0, 7])[-1]
     columns = ("customer_id", "step", "step_on", "action", "next_action_on", "left_on", "left_because")
 
     def first(rows: Rows) -> Rows:
@@ -171,10 +173,10 @@ def test_the_same_day_twice_is_the_same(base: Base) -> None:
         run(warehouse, base, SCENARIOS, START)
         names = ("scenario_enrolments", "scenario_state", "scenario_uplift")
         seen = []
-        for _ in range(3):
-            report, _ = run(warehouse, base, SCENARIOS, START + timedelta(days=3))
+        for _ in range(2):
+            report, _ = run_again(warehouse, SCENARIOS, START + timedelta(days=3))
             seen.append([report.scenarios, *(table(warehouse, name) for name in names)])
-    assert seen[0] == seen[1] == seen[2]
+    assert seen[0] == seen[1]
 
 
 PERSON = [{"customer_id": "a", "email_consent": True, "call_consent": True}]
