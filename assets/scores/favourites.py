@@ -253,7 +253,7 @@ def because_delay(row: Mapping[str, Any], settings: Mapping[str, Any]) -> list[s
     counted = "days with an order" if settings["merge_same_day"] else "orders"
     if row["avg_delay_between_orders"] is None:
         return [f"1 of the {counted}: no delay to measure"]
-    return [f"{span} days from the first to the last of {orders} {counted}, by {orders - 1} delays"]
+    return [f"{span} days from the first to the last of {orders} {counted}, ÷ {orders - 1}"]
 
 
 @score(
