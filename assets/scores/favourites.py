@@ -98,24 +98,26 @@ def because_categories(row: Mapping[str, Any], settings: Mapping[str, Any]) -> l
     because=because_categories,
     picture=Picture("bars", CATEGORIES, "Favourites"),
 )
-def favorite_categories(
+def favorite_categories(  # noqa: PLR0913 - every keyword is a setting of the score
     tables: Tables,
     *,
     as_of: date,
     top: Annotated[int, Field(ge=1, le=10)] = 3,
     field: Literal["category", "brand"] = "category",
     split: bool = True,
+    exclude: tuple[Annotated[str, Field(min_length=1)], ...] = (),
     since: date | None = None,
     window_days: Days | None = None,
 ) -> sa.Select[Any]:
     """The product categories (or brands) a customer buys most often.
 
     What counts is in how many of his purchases there is something of a category, not how much. Between
-    equals the one bought last is first, then the first by name. Lines that came back and lines without a
-    category do not count; customers without any other have no row."""
+    equals the one bought last is first, then the first by name. Lines that came back, lines without a
+    category and those of a category in `exclude` (postage, deposits) do not count; customers without any
+    other have no row."""
     o, lines, products = tables["orders"], tables["order_lines"], tables["products"]
     start = start_of(as_of, since, window_days)
-    bought = baskets(lines, products, field)
+    bought = baskets(lines, products.c.product_id, products.c[field], exclude)
     counts = (
         sa.select(
             o.c.customer_id,
@@ -132,16 +134,21 @@ def favorite_categories(
     return in_slots(best, top, field, split)
 
 
-def baskets(lines: sa.FromClause, products: sa.FromClause, field: str) -> sa.Subquery:
+def baskets(
+    lines: sa.FromClause, product: sa.ColumnElement[str], thing: sa.ColumnElement[str], exclude: Sequence[str]
+) -> sa.Subquery:
     """Each order's categories (or brands), each once."""
-    kept = sa.and_(
+    kept = [
         sa.func.coalesce(lines.c.is_return, sa.false()).is_(False),
         sa.or_(lines.c.quantity.is_(None), lines.c.quantity > 0),
-    )
+        thing.is_not(None),
+    ]
+    if exclude:
+        kept.append(thing.not_in(exclude))
     return (
-        sa.select(lines.c.order_id, products.c[field].label("thing"))
-        .join(products, products.c.product_id == lines.c.product_id)
-        .where(kept, products.c[field].is_not(None))
+        sa.select(lines.c.order_id, thing.label("thing"))
+        .join_from(lines, product.table, product == lines.c.product_id)  # type: ignore[attr-defined]
+        .where(*kept)
         .distinct()
         .subquery("baskets")
     )
