@@ -117,7 +117,7 @@ def favorite_categories(  # noqa: PLR0913 - every keyword is a setting of the sc
     other have no row."""
     o, lines, products = tables["orders"], tables["order_lines"], tables["products"]
     start = start_of(as_of, since, window_days)
-    bought = baskets(lines, products.c.product_id, products.c[field], exclude)
+    bought = baskets(lines, products, field, exclude)
     counts = (
         sa.select(
             o.c.customer_id,
@@ -134,10 +134,9 @@ def favorite_categories(  # noqa: PLR0913 - every keyword is a setting of the sc
     return in_slots(best, top, field, split)
 
 
-def baskets(
-    lines: sa.FromClause, product: sa.ColumnElement[str], thing: sa.ColumnElement[str], exclude: Sequence[str]
-) -> sa.Subquery:
+def baskets(lines: sa.FromClause, products: sa.FromClause, field: str, exclude: Sequence[str]) -> sa.Subquery:
     """Each order's categories (or brands), each once."""
+    thing = products.c[field]
     kept = [
         sa.func.coalesce(lines.c.is_return, sa.false()).is_(False),
         sa.or_(lines.c.quantity.is_(None), lines.c.quantity > 0),
@@ -147,7 +146,7 @@ def baskets(
         kept.append(thing.not_in(exclude))
     return (
         sa.select(lines.c.order_id, thing.label("thing"))
-        .join_from(lines, product.table, product == lines.c.product_id)  # type: ignore[attr-defined]
+        .join(products, products.c.product_id == lines.c.product_id)
         .where(*kept)
         .distinct()
         .subquery("baskets")
