@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from connectors import registry
 from octo_dagster import document
+from octo_dagster.canonical.contracts import CONTRACTS
 from octo_dagster.canonical.intake import Intake
 from octo_dagster.delivery.ledger import Ledger
 from octo_dagster.delivery.mapping import compiled
@@ -31,6 +32,7 @@ from octo_dagster.scoring.profile import TABLE as PROFILE
 from octo_dagster.scoring.scenarios import Scenario
 from octo_dagster.scoring.scenarios import check as check_scenarios
 from octo_dagster.scoring.segments import Language
+from octo_dagster.scoring.written import written_scores
 from octo_dagster.sync import Sync
 from octo_dagster.warehouse import Warehouse
 
@@ -99,8 +101,10 @@ class Project:
         """The scores of `assets/scores/`: those that can be worked out from what the sources feed, set as
         their YAML files say and each after those it reads; and those that cannot, with what they lack."""
         folder = self.root / "assets" / "scores"
-        scores = scores_in(folder)
-        return library.arranged(scores, folder, self.fed, {"language": self.settings.language})
+        scores, shared = scores_in(folder), {"language": self.settings.language}
+        known = library.arranged(scores, folder, self.fed, shared)
+        own = written_scores(folder, {**scores, **known.scores}, self.carried)
+        return library.arranged({**scores, **own}, folder, self.fed, shared) if own else known
 
     @property
     def scores(self) -> Mapping[str, Score]:
@@ -131,6 +135,12 @@ class Project:
     def fed(self) -> frozenset[str]:
         """The canonical tables some source feeds."""
         return frozenset(table for intake in self.intakes.values() for table in intake.tables)
+
+    @property
+    def carried(self) -> frozenset[str]:
+        """The columns sources bring of customers beyond those every shop has."""
+        tables = [i.tables["customers"] for i in self.intakes.values() if "customers" in i.tables]
+        return frozenset(name for table in tables for name in table.columns) - {*CONTRACTS["customers"].names}
 
     def all(self, folder: str, load: Callable[[Path], T]) -> dict[str, T]:
         """Every YAML file of a folder, loaded. ConfigError holds the mistakes of all of them."""
