@@ -13,11 +13,10 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request, Response
 
 from connectors.sandbox.twin import route
-from connectors.sandbox.zendesk_account import Account, Refused, User, absent
+from connectors.sandbox.zendesk_account import Account, Refused, absent
 from connectors.sandbox.zendesk_jobs import (
     KEPT_SECONDS,
     MOST_JOBS,
-    MOST_ROWS,
     Job,
     Work,
     rows_of,
@@ -25,13 +24,13 @@ from connectors.sandbox.zendesk_jobs import (
     upsert,
 )
 from connectors.sandbox.zendesk_tickets import Tickets
+from connectors.sandbox.zendesk_users import Users
 from connectors.sandbox.zendesk_wire import API, Throttled, listed, part, read, said
 
-MINUTE = 60.0
 FIELDS_PAGE = 100
 
 
-class Zendesk(Tickets):
+class Zendesk(Users, Tickets):
     """`https://octo.zendesk.com` and `https://octo-two.zendesk.com`, told apart by whose token it is."""
 
     name: ClassVar[str] = "zendesk"
@@ -44,8 +43,6 @@ class Zendesk(Tickets):
         """How many looks find it working after that."""
         self.bulk_import = True
         """Whether the account's owner had user bulk import switched on; it is off at first."""
-        self.updates_a_minute = 5
-        """How often one and the same user may be updated by itself."""
         self.token_seconds = 1800.0
         self.accounts = [Account("octo", 360_000_000_000), Account("octo-two", 420_000_000_000)]
         self.clients = {
@@ -54,9 +51,9 @@ class Zendesk(Tickets):
         }
         self.tokens: dict[str, tuple[Account, float]] = {}
         self.jobs: dict[str, Job] = {}
-        self.updated: dict[int, list[float]] = {}
         self.bodies: list[tuple[str, str, Any]] = []
         """Every write asked for: method, path, body. For tests that prove what is never sent."""
+        self.reset_users()
         self.reset_tickets()
 
     def expire(self) -> None:
@@ -125,69 +122,6 @@ class Zendesk(Tickets):
         told_token = {"access_token": token, "token_type": "bearer", "scope": scope}
         return said(told_token | {"expires_in": int(self.token_seconds)})
 
-    # users -----------------------------------------------------------------------------------------
-
-    @route("GET", f"{API}/users/me")
-    def me(self, request: Request) -> Response:
-        site = self.account(request).site
-        shown = {"id": 1, "url": f"{site}/api/v2/users/1.json", "name": "Octo", "role": "admin"}
-        return said({"user": shown})
-
-    @route("POST", f"{API}/users/create_or_update")
-    def create_or_update(self, request: Request) -> Response:
-        account, asked = self.account(request), part(request, "user")
-        known = account.by_external_id(str(asked.get("external_id")))
-        if known:
-            self.meter(known)
-        user, created = account.upsert(asked, self.clock())
-        return said({"user": account.shown(user)}, 201 if created else 200)
-
-    @route("GET", f"{API}/users/show_many")
-    def show_many(self, request: Request) -> Response:
-        account = self.account(request)
-        keys = request.args.get("external_ids", "").split(",")
-        numbers = [int(one) for one in request.args.get("ids", "").split(",") if one]
-        if len(keys) > MOST_ROWS or len(numbers) > MOST_ROWS:
-            raise Refused(400, "TooManyValues", "Maximum 100 users may be shown per call")
-        found = [account.by_external_id(key) for key in keys if key]
-        found += [account.users.get(number) for number in numbers]
-        return listed("users", [account.shown(user) for user in found if user])
-
-    @route("GET", f"{API}/users/search")
-    def search(self, request: Request) -> Response:
-        account = self.account(request)
-        found = account.by_external_id(request.args["external_id"])
-        return listed("users", [account.shown(found)] if found else [])
-
-    @route("GET", f"{API}/users/<int:number>")
-    def show_user(self, request: Request, number: int) -> Response:
-        account = self.account(request)
-        return said({"user": account.shown(the(account, number))})
-
-    @route("PUT", f"{API}/users/<int:number>")
-    def update_user(self, request: Request, number: int) -> Response:
-        account = self.account(request)
-        user = the(account, number)
-        self.meter(user)
-        account.write(user, part(request, "user"), self.clock())
-        return said({"user": account.shown(user)})
-
-    @route("DELETE", f"{API}/users/<int:number>")
-    def delete_user(self, request: Request, number: int) -> Response:
-        account = self.account(request)
-        user = the(account, number)
-        account.delete(user)
-        return said({"user": account.shown(user)})
-
-    def meter(self, user: User) -> None:
-        """429 for a user that was updated too often within a minute, in the recorded words."""
-        now = self.clock()
-        recent = [at for at in self.updated.get(user.id, ()) if at > now - MINUTE]
-        if len(recent) >= self.updates_a_minute:
-            told = "You have exceeded the rate limit for updating a single unique user."
-            raise Throttled(told, recent[0] + MINUTE - now)
-        self.updated[user.id] = [*recent, now]
-
     # jobs ------------------------------------------------------------------------------------------
 
     @route("POST", f"{API}/users/create_or_update_many")
@@ -253,11 +187,3 @@ class Zendesk(Tickets):
         account = self.account(request)
         made = account.add_field(part(request, "user_field"))
         return said({"user_field": made.shown(account.site)}, 201)
-
-
-def the(account: Account, number: int) -> User:
-    """The user a path names. Refused when there is none, or it was deleted."""
-    user = account.users.get(number)
-    if user is None or not user.active:
-        raise absent()
-    return user

@@ -15,6 +15,8 @@ from typing import Any
 EMAIL = re.compile(r"[^@\s;,<>()]+@[^@\s;,<>().]+(\.[^@\s;,<>().]+)+")
 KEY = re.compile(r"[A-Za-z0-9_]+")
 LONGEST_TEXT = 65_535
+MADE_AT = "2026-01-01T00:00:00Z"
+"""When the account's fields are said to have been made."""
 TYPES = (
     "text",
     "textarea",
@@ -29,6 +31,20 @@ TYPES = (
 )
 PLAIN = ("name", "alias", "phone", "notes", "details", "role", "verified", "suspended", "organization_id")
 """Properties a write sets as they are, suspension and role among them: the vendor lets an admin do it."""
+UNSAID: Mapping[str, Any] = {
+    **dict.fromkeys(("phone", "alias", "notes", "details", "photo", "signature", "organization_id")),
+    **dict.fromkeys(("role_type", "custom_role_id", "default_group_id", "last_login_at")),
+    **dict.fromkeys(("verified", "shared", "shared_agent", "moderator", "report_csv"), False),
+    **dict.fromkeys(("two_factor_auth_enabled", "only_private_comments"), False),
+    "shared_phone_number": None,
+    "restricted_agent": True,
+    "ticket_restriction": "requested",
+    "locale": "en-US",
+    "locale_id": 1,
+    "time_zone": "Arizona",
+    "iana_time_zone": "America/Phoenix",
+}
+"""What every reply says of an end user of whom nothing else is known (recorded)."""
 
 
 class Refused(Exception):
@@ -118,6 +134,8 @@ class Field:
             "active": self.active,
             "system": False,
             "regexp_for_validation": None,
+            "created_at": MADE_AT,
+            "updated_at": MADE_AT,
         }
         if self.type == "checkbox":
             made["tag"] = self.tag
@@ -221,7 +239,8 @@ class Account:
             user.emails.append(str(email))
             self.addresses[str(email).lower()] = user
         self.name(user, asked.get("external_id", user.external_id))
-        user.plain |= {name: asked[name] for name in PLAIN if name in asked}
+        plain = {name: asked[name] for name in PLAIN if name in asked}
+        user.plain |= plain | ({"alias": ""} if plain.get("alias", "") is None else {})  # recorded
         user.tags = list(asked["tags"]) if "tags" in asked else user.tags
         user.values |= values
         self.tag(user, values)
@@ -249,6 +268,7 @@ class Account:
         for email in user.emails:
             del self.addresses[email.lower()]
         user.active, user.emails = False, []
+        user.plain["verified"] = False
 
     def shown(self, user: User) -> dict[str, Any]:
         """As every reply shows a user: each field of the account, a checkbox never empty."""
@@ -263,11 +283,7 @@ class Account:
             "email": user.email,
             "created_at": stamp(user.created),
             "updated_at": stamp(user.updated),
-            "phone": None,
-            "alias": None,
-            "notes": None,
-            "details": None,
-            "verified": False,
+            **UNSAID,
             **user.plain,
             "external_id": user.external_id,
             "tags": list(user.tags),
