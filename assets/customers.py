@@ -11,7 +11,7 @@ from octo_dagster.errors import OctoError
 from octo_dagster.refresh import follow
 from octo_dagster.score import Score
 from octo_dagster.scoring import compute as scoring
-from octo_dagster.scoring import enrolment, pictures, profile
+from octo_dagster.scoring import enrolment, memberships, pictures, profile
 from octo_dagster.scoring.followed import scenario_state, scenario_uplift
 from octo_dagster.scoring.profile import ProfileReport
 
@@ -19,10 +19,34 @@ ONE_ROW = "one_row_per_key"
 
 
 def customer_assets(setup: Setup) -> list[dg.AssetsDefinition]:
-    """One asset a score, the scenarios where there are any, and the profile."""
+    """One asset a score, the scenarios, the profile, and who is in the audiences."""
     scores = [score_asset(setup, score) for score in setup.project.scores.values()]
     scenarios = [scenario_asset(setup)] if setup.project.scenarios else []
-    return [*scores, *scenarios, profile_asset(setup)]
+    members = [members_asset(setup)] if setup.project.audiences else []
+    return [*scores, *scenarios, profile_asset(setup), *members]
+
+
+def members_asset(setup: Setup) -> dg.AssetsDefinition:
+    """Who entered and left each audience, and when."""
+
+    @dg.asset(
+        key=keys.table(memberships.TABLE),
+        deps=[keys.PROFILE],
+        group_name=keys.CUSTOMERS,
+        kinds={"duckdb", "deltalake"},
+        description="Every stay of a customer in an audience: the day he entered, the day he left.",
+        metadata={"dagster/table_name": memberships.TABLE},
+        pool=keys.table_pool(memberships.TABLE),
+    )
+    def tracked(context: dg.AssetExecutionContext, day: Day) -> dg.MaterializeResult[None]:
+        project = setup.project
+        try:
+            done = memberships.track(project.warehouse, project.conditions(), day.day)
+        except OctoError as error:
+            raise told.stopped(error) from None
+        return dg.MaterializeResult(metadata=told.memberships(done))
+
+    return tracked
 
 
 def audience_specs(setup: Setup) -> list[dg.AssetSpec]:

@@ -10,6 +10,7 @@ from assets.resources import Setup
 from octo_dagster.config import Project
 from octo_dagster.scoring.enrolment import TABLE as ENROLMENTS
 from octo_dagster.scoring.followed import scenario_state, scenario_uplift
+from octo_dagster.scoring.memberships import TABLE as MEMBERS
 from octo_dagster.scoring.profile import TABLE as PROFILE_TABLE
 from octo_dagster.sync import Sync
 
@@ -80,6 +81,11 @@ def followed(project: Project) -> tuple[str, ...]:
     return (ENROLMENTS, scenario_state.name, scenario_uplift.name) if project.scenarios else ()
 
 
+def tracked(project: Project) -> tuple[str, ...]:
+    """The table of who is in the audiences, if there are any."""
+    return (MEMBERS,) if project.audiences else ()
+
+
 def unscheduled(project: Project) -> list[Sync]:
     """The syncs that have no hours of their own."""
     return [sync for sync in project.syncs.values() if sync.schedule is None]
@@ -114,7 +120,7 @@ def touched(project: Project) -> list[dg.AssetKey]:
     """What a new order can change: its tables, the scores that read them, the profile, and the syncs that
     read any of these and have no hours of their own."""
     tables = ORDERS & project.fed
-    written = {*tables, *moved(project, tables), *followed(project), PROFILE_TABLE}
+    written = {*tables, *moved(project, tables), *followed(project), *tracked(project), PROFILE_TABLE}
     syncs = [sync for sync in unscheduled(project) if sync.reads in written]
     raws = [keys.raw(intake, t) for intake in project.intakes.values() for t in intake.tables if t in ORDERS]
     return [

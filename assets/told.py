@@ -20,6 +20,7 @@ from octo_dagster.score import Score
 from octo_dagster.scoring.compute import ClassFigures
 from octo_dagster.scoring.enrolment import Report as Followed
 from octo_dagster.scoring.explain import masked
+from octo_dagster.scoring.memberships import Report as Tracked
 
 Told = dict[str, Any]
 ADDRESS = re.compile(r"[^\s@<>\"'(),;:]+@[^\s@<>\"'(),;:]+")
@@ -123,6 +124,17 @@ def scenarios(done: Followed) -> Told:
         for one in done.scenarios
     ]
     return present({"as_of": done.as_of.isoformat(), "scenarios": table(rows)})
+
+
+def memberships(done: Tracked) -> Told:
+    """How many are in each audience, and how many came and left."""
+    rows = [
+        {"audience": one.audience, "customers": one.customers, "entered": one.entered, "left": one.left}
+        for one in done.movements
+    ]
+    since = done.since.isoformat() if done.since else None
+    kept = "an earlier day than the newest: nothing was changed" if done.kept else None
+    return present({"as_of": done.as_of.isoformat(), "since": since, "kept": kept, "audiences": table(rows)})
 
 
 def picture(png: bytes, words: str) -> Any:

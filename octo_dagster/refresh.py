@@ -11,11 +11,12 @@ from octo_dagster.canonical.conform import Conformed, conform, retire
 from octo_dagster.canonical.pull import Pulled, pull
 from octo_dagster.config import Project
 from octo_dagster.scoring import compute as scoring
-from octo_dagster.scoring import profile
+from octo_dagster.scoring import memberships, profile
 from octo_dagster.scoring.compute import Report as ScoreReport
 from octo_dagster.scoring.enrolment import Report as Followed
 from octo_dagster.scoring.enrolment import Words, advance
 from octo_dagster.scoring.inbox import ALL_TYPES
+from octo_dagster.scoring.memberships import Report as Tracked
 from octo_dagster.scoring.profile import ProfileReport
 
 
@@ -29,6 +30,8 @@ class Refreshed:
     profile: ProfileReport
     scenarios: Followed | None
     """What moved in the scenarios; None in a project without any."""
+    audiences: Tracked | None
+    """Who entered and left the audiences; None in a project without any."""
 
     @property
     def rejected(self) -> int:
@@ -66,7 +69,9 @@ def refresh(
     followed = follow(project, day)
     progress("join the profile")
     made = profile.build(project.warehouse, project.told_scores, day)
-    return Refreshed(tuple(pulled), tuple(conformed), tuple(scored), made, followed)
+    progress("look at the audiences")
+    tracked = memberships.track(project.warehouse, project.conditions(), day) if project.audiences else None
+    return Refreshed(tuple(pulled), tuple(conformed), tuple(scored), made, followed, tracked)
 
 
 def follow(project: Project, day: date) -> Followed | None:

@@ -18,6 +18,7 @@ from octo_dagster.delivery.verify import Verified
 from octo_dagster.refresh import Refreshed
 from octo_dagster.run import Report
 from octo_dagster.scoring.enrolment import Report as Followed
+from octo_dagster.scoring.memberships import Report as Tracked
 
 
 def grid(title: str, *columns: str) -> Table:
@@ -65,6 +66,8 @@ def refreshed(console: Console, made: Refreshed) -> None:
     console.print(f"customer_profile: {made.profile.rows:,} customers, as of {made.profile.as_of}")
     if made.scenarios is not None:
         scenarios(console, made.scenarios)
+    if made.audiences is not None:
+        audiences(console, made.audiences)
 
 
 def scenarios(console: Console, followed: Followed) -> None:
@@ -79,6 +82,16 @@ def scenarios(console: Console, followed: Followed) -> None:
             *(f"{count:,}" for count in (one.enrolled, one.holdout, one.entered)),
             *(listed(counts) for counts in (one.left, one.actions, one.skipped)),
         )
+    console.print(table)
+
+
+def audiences(console: Console, tracked: Tracked) -> None:
+    """How many are in each audience, and how many came and left since the look before."""
+    if tracked.kept:
+        console.print(f"audiences stand at {tracked.as_of}: an earlier day does not rewrite what came after")
+    table = grid("Audiences", "audience", "customers", "entered", "left")
+    for one in tracked.movements:
+        table.add_row(one.audience, *(f"{count:,}" for count in (one.customers, one.entered, one.left)))
     console.print(table)
 
 
