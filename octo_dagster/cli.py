@@ -24,6 +24,7 @@ from octo_dagster.delivery.ledger_tables import CHANGELOG
 from octo_dagster.delivery.plan import Options, Plan
 from octo_dagster.errors import OctoError
 from octo_dagster.refresh import refresh
+from octo_dagster.scoring import memberships
 from octo_dagster.scoring.explain import explain
 
 app = typer.Typer(
@@ -248,8 +249,31 @@ def explain_one(
 
 
 @app.command()
+def audiences(
+    overlaps: Annotated[bool, typer.Option("--overlap", help="How many customers any two share.")] = False,
+    rule: Annotated[
+        str | None, typer.Option(help="The size of an audience with this rule, before there is a file of it.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """How many customers each audience has, who can be reached, who came and left on the last day."""
+    project = Project.here()
+    conditions = project.conditions() if rule is None else {"--rule": project.preview(rule)}
+    sizes = memberships.sizes(project.warehouse, conditions)
+    last = memberships.latest(project.warehouse) if rule is None else None
+    pairs = memberships.overlap(project.warehouse, conditions) if overlaps else []
+    if as_json:
+        told = {"audiences": [asdict(size) for size in sizes], "last": last.as_dict() if last else None}
+        answer({**told, **({"overlap": [asdict(pair) for pair in pairs]} if overlaps else {})})
+        return
+    show.sizes(console, sizes, last, project.audiences)
+    if overlaps:
+        show.overlap(console, sizes, pairs)
+
+
+@app.command()
 def bench(
-    only: Annotated[str | None, typer.Option(help="One part: rfm, sources, plan, calls, delivery.")] = None,
+    only: Annotated[str | None, typer.Option(help="One part; an unknown name lists them all.")] = None,
     scale: Annotated[Scale, typer.Option(help="Full size, or small to see that it works.")] = Scale.FULL,
     write: Annotated[bool, typer.Option(help="Write the result into octo_dagster/BENCH.md too.")] = False,
     as_json: AsJson = False,

@@ -14,7 +14,18 @@ from types import ModuleType
 import duckdb
 import psutil
 
-from octo_dagster.bench import calls, delivery, planning, rfm, scores, sources
+from octo_dagster.bench import (
+    calls,
+    delivery,
+    planning,
+    pressure,
+    priority,
+    promotion,
+    rfm,
+    rhythm,
+    scores,
+    sources,
+)
 from octo_dagster.bench.figure import Figure, compared
 from octo_dagster.errors import ConfigError
 
@@ -65,6 +76,10 @@ def of_delivery(folder: Path, small: bool) -> Iterator[Figure]:
 PARTS = {
     "rfm": Part("RFM", rfm, of_rfm),
     "scores": Part("All scores", scores, scores.figures),
+    "rhythm": Part("Repurchase rhythm: how well it foretells", rhythm, rhythm.figures),
+    "pressure": Part("Marketing pressure: how well it knows who would respond", pressure, pressure.figures),
+    "promotion": Part("Promotion sensitivity: how well it foretells", promotion, promotion.figures),
+    "priority": Part("Whom to call first: how many come back", priority, priority.figures),
     "sources": Part("Sources", sources, of_sources),
     "plan": Part("Planning", planning, of_planning),
     "calls": Part("Calls", calls, of_calls),
@@ -120,7 +135,7 @@ def page(told: Told) -> str:
         "(2 at most are this run's; with more, walls wander)"
     )
     lines = [
-        "# What Octo costs",
+        "# What Octo costs, and how good its scores are",
         "",
         "Written by `octo bench --write`; do not edit.",
         "",
