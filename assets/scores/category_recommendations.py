@@ -8,6 +8,7 @@ from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
+import scipy.sparse as sp
 from pydantic import Field
 
 from octo_dagster.score import Frames, frame_score
@@ -80,7 +81,7 @@ def listed(
         high = min(low + AT_ONCE, total)
         frequency = days.weighed(low, high, half_life)
         given = scaled(frequency, inverse(maxima(frequency)))
-        yield table(known, low, plain.choose(given, np.zeros(given.shape, bool), count))
+        yield table(known, low, plain.choose(given, sp.csr_array(given.shape), count))
         tables.progress(high, total)
 
 

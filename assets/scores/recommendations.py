@@ -212,12 +212,13 @@ def chunk(told: Reasons, name: str, customers: tuple[int, int], sizes: tuple[int
     country = lists.country(np.arange(low, high))
     product = np.full((high - low, sizes[0]), -1, np.int64)
     score, base = np.zeros_like(product), np.zeros_like(product)
-    total = given.total
     for one in np.unique(country):
         rows = np.flatnonzero(country == one)
         shelf = lists.shelf(name, None if one < 0 else int(one))
-        some = (total, given.closed) if len(rows) == high - low else (total[rows], given.closed[rows])
-        product[rows], score[rows] = shelf.choose(*some, *sizes)
+        total, closed = given.total, given.closed
+        if len(rows) < high - low:
+            total, closed = total[rows], closed[rows]
+        product[rows], score[rows] = shelf.choose(total, closed, *sizes)
         base[rows] = shelf.plain[product[rows]]
     row, place = np.nonzero(product >= 0)
     shown = Shown(low, row, product[row, place], base[row, place])

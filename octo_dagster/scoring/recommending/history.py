@@ -148,14 +148,12 @@ class Days:
         """Whose every row is."""
         return np.repeat(np.arange(len(self.start) - 1), np.diff(self.start))
 
-    def taken(self, low: int, high: int) -> Bools:
-        """Customers `low` to `high` × products as a dense table: whether there is a row."""
-        table = np.zeros((high - low, self.products), bool)
+    def taken(self, low: int, high: int) -> sp.csr_array:
+        """Customers `low` to `high` × products: an entry for every row."""
         rows = self.rows(low, high)
-        table[np.repeat(np.arange(high - low), np.diff(self.start[low : high + 1])), self.product[rows]] = (
-            True
-        )
-        return table
+        start = self.start[low : high + 1] - self.start[low]
+        ones = np.ones(rows.stop - rows.start, np.int8)
+        return sp.csr_array((ones, self.product[rows], start), shape=(high - low, self.products))
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,8 +210,7 @@ def read(tables: Frames, as_of: date, *, excluded: Sequence[str] = (), view_days
         )
     else:
         catalogue = replace(catalogue, sold=catalogue.sold & catalogue.listed)
-    unbought = ~np.isin(viewed.keys(), bought.keys())
-    return History(people, catalogue, bought, kept_back(returned, bought), only(viewed, unbought))
+    return History(people, catalogue, bought, kept_back(returned, bought), never_bought(viewed, bought))
 
 
 def asked(tables: Frames, query: str, as_of: date, **words: Any) -> dict[str, npt.NDArray[Any]]:
@@ -297,13 +294,25 @@ def only(days: Days, kept: Bools) -> Days:
     return Days(before[days.start], days.product[kept], days.age[kept], days.products)
 
 
+def never_bought(viewed: Days, bought: Days) -> Days:
+    """The views of products that their customer never bought."""
+    found, _ = places(bought.keys(), viewed.keys())
+    return only(viewed, ~found)
+
+
 def kept_back(returned: Days, bought: Days) -> Days:
     """The returns that were not followed by another purchase of the same product."""
     firsts = bought.firsts()
-    pairs, ages = bought.keys()[firsts], bought.age[firsts]
-    keys = returned.keys()
-    places = np.minimum(np.searchsorted(pairs, keys), max(len(pairs) - 1, 0))
-    if not len(pairs):
-        return returned
-    again = (pairs[places] == keys) & (ages[places] < returned.age)
+    found, place = places(bought.keys()[firsts], returned.keys())
+    again = found.copy()
+    again[found] = bought.age[firsts][place[found]] < returned.age[found]
     return only(returned, ~again)
+
+
+def places(keys: Ints, wanted: Ints) -> tuple[Bools, Ints]:
+    """Which of the wanted are among the sorted keys, and where."""
+    if not len(wanted) or not len(keys):
+        return np.zeros(len(wanted), bool), np.zeros(len(wanted), np.int64)
+    place = np.searchsorted(keys, wanted)
+    found: Bools = keys[np.minimum(place, len(keys) - 1)] == wanted
+    return found, place

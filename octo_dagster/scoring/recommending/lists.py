@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -21,12 +22,14 @@ import scipy.sparse as sp
 from octo_dagster.scoring.recommending.history import Bools, Days, Floats, History, Ints
 from octo_dagster.scoring.recommending.neighbours import (
     Pool,
+    dense,
     ease,
     inverse,
+    keep,
+    keep_open,
     maxima,
     owners,
     pool,
-    rows_of,
     scaled,
 )
 from octo_dagster.scoring.recommending.shelf import Shelf, shelf
@@ -62,16 +65,13 @@ class Weights:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What some customers give products by themselves: customers × products, by reason."""
+    """What some customers give products by themselves: customers × products."""
 
+    total: sp.csr_array
     parts: Mapping[str, sp.csr_array]
-    closed: Bools
-    """What they must not be shown."""
-
-    @property
-    def total(self) -> sp.csr_array:
-        first, *others = self.parts.values()
-        return sum(others, start=first)
+    """Reason → how much of the total it explains."""
+    closed: sp.csr_array
+    """An entry for what they must not be shown; the total is 0 there."""
 
 
 @dataclass(frozen=True)
@@ -138,16 +138,20 @@ class Lists:
     @cached_property
     def pool(self) -> Pool:
         w = self.weights
-        return pool(self.history.bought, self.history.people.draw, w.near_among, w.half_life)
+        return pool(
+            self.history.bought, self.candidates, self.history.people.draw, (w.near_among, w.half_life)
+        )
 
     def reorder(self, low: int, high: int) -> Given:
-        """own / max own + near × alike / max own. What came back last is closed."""
+        """(own + near × the mean own of those who buy alike) / max own. What came back last is closed."""
         own = self.history.bought.weighed(low, high, self.weights.half_life)
-        by = inverse(maxima(own))
-        alike = self.pool.alike(own, low, self.weights.near_customers)
-        keep(alike, self.candidates)
-        parts = {"bought": scaled(own, by), "alike": scaled(alike, by * self.weights.near)}
-        return Given(parts, self.history.returned.taken(low, high))
+        voices = self.pool.voices(own, low, self.weights.near_customers) * self.weights.near
+        both = sp.hstack([voices, sp.eye_array(high - low)]) @ sp.vstack([self.pool.tastes, own])
+        total = scaled(sp.csr_array(both), inverse(maxima(own)))
+        closed = self.history.returned.taken(low, high)
+        if closed.nnz:
+            keep_open(total, dense(closed))
+        return Given(total, {"bought": own, "alike": total}, closed)
 
     @cached_property
     def goes_with(self) -> sp.csr_array:
@@ -171,25 +175,30 @@ class Lists:
 
     def discover(self, low: int, high: int) -> Given:
         """co / max co + weights × (views / max views, share of the category of new products, EASE)."""
-        closed = self.history.bought.taken(low, high)
-        taste = taste_of(self.history.bought, low, high)
-        co = taste @ self.goes_with
-        keep_open(co, closed)
-        parts = {"goes_with": scaled(co, inverse(maxima(co)))}
-        views = self.history.viewed.weighed(low, high, VIEW_HALF_LIFE)
-        keep(views, self.history.catalogue.sold)
-        parts["viewed"] = scaled(views, self.weights.views * inverse(maxima(views)))
+        history, weights = self.history, self.weights
+        closed = history.bought.taken(low, high) + history.returned.taken(low, high)
+        table = dense(closed)
+        parts = {"goes_with": taste_of(history.bought, low, high) @ self.goes_with}
+        parts["viewed"] = history.viewed.weighed(low, high, VIEW_HALF_LIFE)
+        keep(parts["viewed"], history.catalogue.sold)
         parts["new"] = self.newness(low, high)
-        if self.weights.ease:
-            parts["like_yours"] = self.eased(low, high, closed)
-        closed |= self.history.returned.taken(low, high)
-        return Given(parts, closed)
+        if weights.ease:
+            parts["like_yours"] = self.eased(low, high, table)
+        for part in parts.values():
+            keep_open(part, table)
+        by = {"goes_with": 1.0, "viewed": weights.views, "like_yours": weights.ease}
+        for name in by.keys() & parts.keys():
+            parts[name] = scaled(parts[name], by[name] * inverse(maxima(parts[name])))
+        some = {name: part for name, part in parts.items() if part.nnz}
+        empty = sp.csr_array(closed.shape)
+        return Given(reduce(add, some.values()) if some else empty, some, closed)
 
     def newness(self, low: int, high: int) -> sp.csr_array:
         """New products by how much of a customer's purchases are of their category."""
+        if not self.new_of_category.nnz:
+            return sp.csr_array((high - low, len(self.history.catalogue)))
         own = self.history.bought.weighed(low, high, self.weights.half_life)
-        inside = self.category_of_product
-        shares = scaled(own, inverse(np.asarray(own.sum(axis=1)).ravel())) @ inside
+        shares = scaled(own, inverse(np.asarray(own.sum(axis=1)).ravel())) @ self.category_of_product
         return (shares * self.weights.newness) @ self.new_of_category
 
     @cached_property
@@ -210,11 +219,10 @@ class Lists:
         return owners(self.history.bought)
 
     def eased(self, low: int, high: int, closed: Bools) -> sp.csr_array:
-        """EASE above zero, by each customer's greatest."""
-        dense = np.maximum(self.owned[low:high] @ self.ease_weights, 0)
-        dense[closed | ~self.candidates] = 0
-        most = dense.max(axis=1, initial=0)
-        return sp.csr_array(dense * (self.weights.ease * inverse(most))[:, None])
+        """EASE above zero."""
+        found = np.maximum(self.owned[low:high] @ self.ease_weights, 0)
+        found[closed | ~self.candidates] = 0
+        return sp.csr_array(found)
 
 
 def candidates(history: History, minimum_buyers: int, new_days: int) -> Bools:
@@ -230,13 +238,3 @@ def taste_of(bought: Days, low: int, high: int) -> sp.csr_array:
     taste = bought.weighed(low, high, TASTE_HALF_LIFE)
     taste.data = np.sqrt(taste.data)
     return taste
-
-
-def keep(rows: sp.csr_array, columns: Bools) -> None:
-    """Make everything else zero."""
-    rows.data[~columns[rows.indices]] = 0
-
-
-def keep_open(rows: sp.csr_array, closed: Bools) -> None:
-    """Make zero what is closed."""
-    rows.data[closed[rows_of(rows), rows.indices]] = 0

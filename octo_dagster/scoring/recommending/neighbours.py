@@ -106,6 +106,23 @@ def maxima(rows: sp.csr_array) -> Floats:
     return found
 
 
+def keep(rows: sp.csr_array, columns: Bools) -> None:
+    """Make everything else zero."""
+    rows.data[~columns[rows.indices]] = 0
+
+
+def dense(rows: sp.csr_array) -> Bools:
+    """Where there are entries."""
+    table = np.zeros(rows.shape, bool)
+    table[rows_of(rows), rows.indices] = True
+    return table
+
+
+def keep_open(rows: sp.csr_array, closed: Bools) -> None:
+    """Make zero what is closed."""
+    rows.data[closed[rows_of(rows), rows.indices]] = 0
+
+
 def inverse(values: Floats) -> Floats:
     """1 by each value; 0 for 0."""
     return np.divide(1, values, out=np.zeros(len(values)), where=values > 0)
@@ -147,21 +164,19 @@ class Pool:
 
     customers: Ints
     tastes: sp.csr_array
-    """Their own-vectors."""
+    """Their own-vectors, without what is no candidate."""
     directions: sp.csr_array
-    """Products × customers of the pool: their own-vectors, each of length 1."""
+    """Products × customers of the pool: their whole own-vectors, each of length 1."""
 
-    def alike(self, own: sp.csr_array, low: int, most: int) -> sp.csr_array:
-        """Customers (numbered from `low`) × products: the mean own-vector of the `most` most similar others.
+    def voices(self, own: sp.csr_array, low: int, most: int) -> sp.csr_array:
+        """Customers (numbered from `low`) × the pool: 1/`most` for the `most` most similar others.
 
         Fewer than `most` such others count as if the rest had bought nothing."""
         near = lengthened(own) @ self.directions
         near.data[self.customers[near.indices] == rows_of(near) + low] = 0
         found = best(near, most)
-        voices = sp.coo_array(
-            (np.full(len(found.row), 1 / most), (found.row, found.column)), shape=near.shape
-        )
-        return sp.csr_array(voices) @ self.tastes
+        shares = np.full(len(found.row), 1 / most)
+        return sp.csr_array(sp.coo_array((shares, (found.row, found.column)), shape=near.shape))
 
 
 def lengthened(rows: sp.csr_array) -> sp.csr_array:
@@ -170,12 +185,16 @@ def lengthened(rows: sp.csr_array) -> sp.csr_array:
     return scaled(rows, inverse(np.sqrt(np.asarray(squares.sum(axis=1)).ravel())))
 
 
-def pool(bought: Days, draw: Ints, size: int, half_life: float) -> Pool:
-    """At most `size` buyers drawn by lot: all of them in a shop that has no more."""
+def pool(bought: Days, candidates: Bools, draw: Ints, sizes: tuple[int, float]) -> Pool:
+    """At most so many buyers drawn by lot, all of them in a shop that has no more; and a half-life."""
+    size, half_life = sizes
     buyers = np.flatnonzero(np.diff(bought.start) > 0)
     chosen = np.sort(buyers[np.lexsort((buyers, draw[buyers]))[:size]])
     tastes = bought.of(chosen).weighed(0, len(chosen), half_life)
-    return Pool(chosen, tastes, sp.csr_array(lengthened(tastes).T))
+    directions = sp.csr_array(lengthened(tastes).T)
+    keep(tastes, candidates)
+    tastes.eliminate_zeros()
+    return Pool(chosen, tastes, directions)
 
 
 def ease(bought: Days, regularisation: float) -> npt.NDArray[np.float64]:

@@ -48,10 +48,15 @@ class Shown:
 
     low: int
     row: Ints
-    """The customer, counted from `low`."""
+    """The customer, counted from `low`; rising."""
     product: Ints
     base: Ints
     """What everyone gives it, in millionths."""
+
+    def customers(self) -> tuple[Ints, Ints]:
+        """Every customer once, and which of them each line is of."""
+        first = np.diff(self.row, prepend=-1) > 0
+        return self.row[first] + self.low, np.cumsum(first) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +126,7 @@ class Reasons:
     def partner(self, shown: Shown) -> pa.Array:
         """The name of the product a customer bought that the shown one goes with best."""
         history = self.lists.history
-        customers, line = np.unique(shown.row + shown.low, return_inverse=True)
+        customers, line = shown.customers()
         taste = taste_of(history.bought.of(customers), 0, len(customers))
         lengths = np.diff(taste.indptr)[line]
         start = np.concatenate([[0], np.cumsum(lengths)])
@@ -156,9 +161,9 @@ AGES: Mapping[Language, Callable[[int], str]] = {"en": english_age, "fr": french
 
 
 def phrases(numbers: npt.NDArray[np.signedinteger[Any]], phrase: Callable[[int], str]) -> pa.Array:
-    """The phrase of each number, every distinct one made once."""
-    distinct, place = np.unique(numbers, return_inverse=True)
-    return pa.array([phrase(int(number)) for number in distinct], pa.string()).take(pa.array(place))
+    """The phrase of each number, made once."""
+    made = pa.array([phrase(number) for number in range(int(numbers.max(initial=0)) + 1)], pa.string())
+    return made.take(pa.array(numbers))
 
 
 def joined(*parts: pa.Array | pa.Scalar) -> pa.Array:
@@ -167,7 +172,7 @@ def joined(*parts: pa.Array | pa.Scalar) -> pa.Array:
 
 def places(days: Days, shown: Shown) -> tuple[Ints, Ints]:
     """From and before which row of `days` a customer's product stands; each line must be there."""
-    customers, line = np.unique(shown.row + shown.low, return_inverse=True)
+    customers, line = shown.customers()
     mine = days.of(customers)
     keys, wanted = mine.keys(), line * days.products + shown.product
     offset = days.start[customers][line] - mine.start[line]

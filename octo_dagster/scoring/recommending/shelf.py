@@ -56,51 +56,59 @@ class Shelf:
         )
 
     def choose(
-        self, own: sp.csr_array, closed: Bools, count: int, most: int | None = None
+        self, own: sp.csr_array, closed: sp.csr_array, count: int, most: int | None = None
     ) -> tuple[Ints, Ints]:
         """Customers × `count`: the products to show (-1 for none), best first, and their millionths.
 
-        `own`: what each customer gives by himself. `closed`: what he must not be shown. At most `most` of a
-        category, unless the list would stay short."""
+        `own`: what each customer gives by himself, 0 where `closed` has an entry: what he must not be shown.
+        At most `most` of a category, unless the list would stay short."""
         if not len(self.order):
             nothing = np.zeros((own.shape[0], count), np.int64)
             return nothing - 1, nothing
         return self.shown(self.searched(own, closed, (count, self.cap(count, most)), 3 * count))
 
-    def searched(self, own: sp.csr_array, closed: Bools, sizes: tuple[int, int], depth: int) -> Ints:
+    def searched(self, own: sp.csr_array, closed: sp.csr_array, sizes: tuple[int, int], depth: int) -> Ints:
         """The keys of the best, looking at the best `depth` of either kind; deeper where that may not do."""
-        mine, mine_below = self.mine(own, closed, depth)
-        common, common_below = self.common(mine, closed, depth)
-        keys = -np.sort(-np.concatenate([mine, common], axis=1), axis=1)
+        common = self.key(self.fill[self.order[:depth]], self.order[:depth])
+        floor = int(common[-1]) if len(self.order) > depth else NONE
+        mine, below = self.mine(own, depth, floor)
+        shared = np.where(self.shut(mine, closed, depth), NONE, common)
+        keys = -np.sort(-np.concatenate([mine, shared], axis=1), axis=1)
         found = self.capped(keys, *sizes)
-        below = np.maximum(mine_below, common_below)
         fill_up(found, keys, np.flatnonzero((found[:, -1] == NONE) & (below == NONE)))
         doubtful = np.flatnonzero(found[:, -1] < below)
         if len(doubtful):
             found[doubtful] = self.searched(own[doubtful], closed[doubtful], sizes, depth * DEEPER)
         return found
 
-    def mine(self, own: sp.csr_array, closed: Bools, depth: int) -> tuple[Ints, Ints]:
-        """The best keys of what is a customer's own, and what no key left out exceeds."""
-        column = own.indices
-        given = np.rint(own.data * MILLION).astype(np.int64)
-        may = (given > 0) & (self.standing[column] < len(self.order))
-        may &= ~closed[rows_of(own), column]
-        column = column[may]
-        keys = self.key(given[may] + self.plain[column], column)
-        start = starts(may, own.indptr)
+    def mine(self, own: sp.csr_array, depth: int, floor: int) -> tuple[Ints, Ints]:
+        """The best keys above `floor` of what is a customer's own, and what no key left out exceeds."""
+        lowest = (
+            floor // len(self) / MILLION - 1 / MILLION
+        )  # a little lower: what is left is compared exactly
+        open_ = (own.data > 0) & (own.data + self.attraction[own.indices] >= lowest)
+        column = own.indices[open_]
+        given = np.rint(own.data[open_] * MILLION).astype(np.int64)
+        keys = np.where(given > 0, self.key(given + self.plain[column], column), NONE)
+        start = starts(open_, own.indptr)
         found = greatest(keys, start, depth)
-        return found, np.where(np.diff(start) > depth, found[:, -1], NONE)
+        return found, np.maximum(floor, np.where(np.diff(start) > depth, found[:, -1], NONE))
 
-    def common(self, mine: Ints, closed: Bools, depth: int) -> tuple[Ints, int]:
-        """The same of what everyone gets, without what is among `mine` already."""
-        products = self.order[:depth]
-        keys = self.key(self.fill[products], products)
-        shut = closed[:, products]
+    @property
+    def attraction(self) -> Floats:
+        """`plain` as it is added to scores; nothing makes up for not being on sale."""
+        return np.where(self.standing < len(self.order), self.plain / MILLION, -np.inf)
+
+    def shut(self, mine: Ints, closed: sp.csr_array, depth: int) -> Bools:
+        """Which of the first products a customer is not shown by what everyone gives them."""
+        shut = np.zeros((len(mine), min(depth, len(self.order))), bool)
+        place = self.standing[closed.indices]
+        early = place < shut.shape[1]
+        shut[rows_of(closed)[early], place[early]] = True
         place = self.standing[self.shown(mine)[0]]
-        row, column = np.nonzero((mine != NONE) & (place < len(products)))
+        row, column = np.nonzero((mine != NONE) & (place < shut.shape[1]))
         shut[row, place[row, column]] = True
-        return np.where(shut, NONE, keys), int(keys[-1]) if len(self.order) > depth else NONE
+        return shut
 
     def capped(self, keys: Ints, count: int, most: int) -> Ints:
         """The first `count` keys of each row with at most `most` of a category."""
