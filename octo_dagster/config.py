@@ -29,6 +29,7 @@ from octo_dagster.scoring import library
 from octo_dagster.scoring.audiences import Audience, Priority, Roster, roster, unknown
 from octo_dagster.scoring.followed import scenario_state
 from octo_dagster.scoring.profile import TABLE as PROFILE
+from octo_dagster.scoring.rules import where_sql
 from octo_dagster.scoring.scenarios import Scenario
 from octo_dagster.scoring.scenarios import check as check_scenarios
 from octo_dagster.scoring.segments import Language
@@ -171,9 +172,10 @@ class Project:
 
     def conditions(self) -> dict[str, str]:
         """Audience → who is in it, as SQL over the customer profile there is; an audience that only syncs of
-        another table name is left out. ConfigError holds the mistakes of all rules."""
+        another table name is left out. ConfigError holds the mistakes of all rules; or no profile."""
         elsewhere = {s.audience for s in self.syncs.values() if s.reads != PROFILE}
         here = {s.audience for s in self.syncs.values() if s.reads == PROFILE}
+        self.warehouse.existing(PROFILE)
         schema, day = self.warehouse.schema(PROFILE), self.day_of(PROFILE)
         made: dict[str, str] = {}
         problems: list[str] = []
@@ -185,6 +187,12 @@ class Project:
         if problems:
             raise ConfigError(*dict.fromkeys(problems))
         return made
+
+    def preview(self, rule: str) -> str:
+        """Who would be in an audience with this rule, as SQL over the customer profile there is."""
+        self.warehouse.existing(PROFILE)
+        schema, day = self.warehouse.schema(PROFILE), self.day_of(PROFILE)
+        return f"coalesce({where_sql(rule, schema, 'audience', day)}, false)"
 
     def day_of(self, table: str) -> date | None:
         """The day a table was worked out for; None if it was not made for one."""

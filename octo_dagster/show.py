@@ -17,7 +17,9 @@ from octo_dagster.delivery.plan import Line, Plan
 from octo_dagster.delivery.verify import Verified
 from octo_dagster.refresh import Refreshed
 from octo_dagster.run import Report
+from octo_dagster.scoring.audiences import Audience
 from octo_dagster.scoring.enrolment import Report as Followed
+from octo_dagster.scoring.memberships import Overlap, Size
 from octo_dagster.scoring.memberships import Report as Tracked
 
 
@@ -92,6 +94,37 @@ def audiences(console: Console, tracked: Tracked) -> None:
     table = grid("Audiences", "audience", "customers", "entered", "left")
     for one in tracked.movements:
         table.add_row(one.audience, *(f"{count:,}" for count in (one.customers, one.entered, one.left)))
+    console.print(table)
+
+
+def sizes(
+    console: Console, found: Sequence[Size], last: Tracked | None, audiences: Mapping[str, Audience]
+) -> None:
+    """Each audience over the profile there is; what came and left, as far as somebody looked."""
+    moved = {one.audience: one for one in last.movements} if last else {}
+    channels = list(found[0].reached_by) if found else []
+    title = f"Audiences; entered and left on {last.as_of}" if last else "Audiences"
+    columns = ("audience", "customers", "of all", "entered", "left", *(f"by {name}" for name in channels))
+    table = grid(title, *columns, "description")
+    for size in found:
+        one = moved.get(size.audience)
+        figures = [f"{size.customers:,}", f"{size.share:.1%}"]
+        figures += [f"{one.entered:,}", f"{one.left:,}"] if one else ["", ""]
+        about = audiences[size.audience].description if size.audience in audiences else ""
+        table.add_row(size.audience, *figures, *(f"{n:,}" for n in size.reached_by.values()), escape(about))
+    console.print(table)
+
+
+def overlap(console: Console, found: Sequence[Size], pairs: Sequence[Overlap]) -> None:
+    """A matrix: of the audience of a line, the share that is in the audience of a column too."""
+    names = [size.audience for size in found]
+    shares = {(pair.a, pair.b): pair.share_of_a for pair in pairs}
+    shares |= {(pair.b, pair.a): pair.share_of_b for pair in pairs}
+    counts = {frozenset((pair.a, pair.b)): pair.customers for pair in pairs}
+    table = grid("In both: customers, and their share of the line's audience", "", *names)
+    for a in names:
+        cells = [f"{counts[frozenset((a, b))]:,} ({shares[a, b]:.0%})" if a != b else "" for b in names]
+        table.add_row(a, *cells)
     console.print(table)
 
 
