@@ -24,7 +24,7 @@ def because(row: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
     cycle, bought = row["rfi_avg_delay"], row["rfi_purchase_days"]
     if cycle is None:
         return [f"{row['rfi_label']}: nobody in this shop has come back yet, so no cycle is known"]
-    told = f"bought on one day only: the usual cycle of all customers, {cycle} days"
+    told = f"bought on one day only: the usual cycle of those who came back, {cycle} days"
     if bought > 1:
         spent = (row["rfi_last_purchase_date"] - row["rfi_first_purchase_date"]).days
         told = (
@@ -82,8 +82,9 @@ def rhythm(  # noqa: PLR0913 - every keyword is a setting of the score
 
     The label says where a customer stands in his own cycle; to rank who will come back use `return_index`.
     Completed orders above zero before the midnight (UTC) that ends `as_of` count. Who bought on fewer days
-    than `minimum` has a label of his own; his figures are filled in, from the cycle of all customers if he
-    bought on one day. Where nobody ever came back there is no cycle, and what hangs on it is empty."""
+    than `minimum` has a label of his own; his figures are filled in, from the usual cycle of those who came
+    back if he bought on one day. Where nobody ever came back there is no cycle, and what hangs on it is
+    empty."""
     cycles.check_stages(stages, (single, too_few))
     cycled = cycles.customers(tables["orders"], as_of, shrinkage)
     p = cycles.positions(cycled, as_of).c

@@ -134,7 +134,9 @@ def histories(purchased: sa.FromClause, by: Sequence[str]) -> sa.CTE:
 def usual_gap(histories: sa.FromClause, shrinkage: int) -> sa.ColumnElement[int]:
     """The aggregate: everybody's gap as millionths of its logarithm; null when nobody came back.
 
-    Each customer weighs m / (m + shrinkage), m his number of gaps: two gaps say nearly as much as twenty."""
+    Each customer weighs m / (m + shrinkage), m his number of gaps: two gaps say nearly as much as twenty. It
+    is the cycle of those who came back: shorter than the time in which half of all do (Kaplan-Meier), but for
+    customers who bought once the better guide (CDNOW: 38 days, not 114; area of the ratio .75, not .64)."""
     gaps = histories.c.purchases - 1
     # Billionths over millionths, added up as integers. One division of two doubles is the same anywhere.
     logarithms = sa.cast(sa.func.sum(whole(1_000 * histories.c.ln_gaps, gaps + shrinkage)), sa.Double)

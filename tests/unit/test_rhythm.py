@@ -151,7 +151,9 @@ def test_it_says_what_led_to_the_label() -> None:
         "last bought on 2024-05-31, expected again by 2024-06-30: 1.0000 of the cycle has passed",
         "late: from 1 to below 2 cycles",
     ]
-    assert told(MONTHLY, "b")[0] == "bought on one day only: the usual cycle of all customers, 30.00 days"
+    assert (
+        told(MONTHLY, "b")[0] == "bought on one day only: the usual cycle of those who came back, 30.00 days"
+    )
     assert told(MONTHLY, "b")[2] == "single purchase: placed from 2 purchase days on"
     assert told([order("a", 0), order("a", 2)], "a")[2] == "inactive: from 4 on cycles"
     assert told([order("a", 0)], "a") == [
