@@ -32,7 +32,7 @@ COLUMNS = {
     "entered_on": "date",
     "holdout": "boolean",  # followed, and left alone
     "measured_days": "bigint",  # purchases within so many days of entering are compared
-    "last_order_at": "timestamp",  # as known on entering: what is later stops it
+    "last_order_at": "timestamp",  # as known on entering: what is later stops it, if it came in late too
     "last_unsubscribe_at": "timestamp",
     "step": "bigint",  # the last one that was due; 0 before the first, and in the holdout
     "step_on": "date",  # the day it was due

@@ -110,17 +110,21 @@ from dated
 ENTER = """
 create temp table entering as
 with past as (
-    select scenario, customer_id, max(left_on) as left_on
-    from (select * from scenario_enrolments where left_on is not null union all from stood) group by all)
+    select scenario, customer_id, left_on, left_because from scenario_enrolments where left_on is not null
+    union all select scenario, customer_id, left_on, left_because from stood where left_on is not null),
+left_it as (select scenario as wanted, customer_id, max(left_on) as left_on from past group by all),
+left_any as (
+    select customer_id, max(left_on) as out_on from past where left_because in ('finished', 'unsubscribed')
+    group by all)
 select wanted as scenario, customer_id, $as_of as entered_on,
        md5(wanted || ':' || customer_id) < holdout_digits as holdout, measured_days,
        last_order_at, last_unsubscribe_at
 from people join plans on plans.scenario = wanted
 anti join (from stood where left_on is null) using (customer_id)
-left join past on past.scenario = wanted and past.customer_id = people.customer_id
-where left_on is null or $as_of - left_on >= again_after
+left join left_it using (wanted, customer_id) left join left_any using (customer_id)
+where greatest(left_on, out_on) is null or $as_of - greatest(left_on, out_on) >= again_after
 """
-"""`entering`: who matches a scenario, is in none and has not lately left that one."""
+"""`entering`: who matches a scenario, is in none, and has had his rest."""
 
 STEP = """
 create temp table moved as

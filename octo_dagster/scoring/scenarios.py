@@ -10,8 +10,9 @@
       - {channel: call, or: mail, if: is_in_top, after: 7}
 
 A customer is in one scenario at a time. Of those whose rule he matches the one with the first place decides:
-he enters it, or waits for `again_after` days to pass since he last left it. Once in, he stays until he buys,
-unsubscribes or the scenario is over, whether or not the rule still matches him: `enrolment` works it out.
+he enters it, or waits: `again_after` days must have passed since he last left it, and since he left any other
+without having bought. Once in, he stays until he buys, unsubscribes or the scenario is over, whether or not
+the rule still matches him: `enrolment` works it out.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ class Scenario(BaseModel):
     stop_on: tuple[Stop, ...] = ("purchase", "unsubscribe")
     """What makes a customer leave before the end."""
     again_after: int = Field(default=180, ge=1, le=3650)
-    """Days after leaving before a customer may enter again."""
+    """Days before a customer may enter after having left it, or another one that ended without a purchase."""
     lasts: int = Field(default=14, ge=1, le=365)
     """Days after the last step until the scenario is over for a customer."""
     measured_over: int = Field(default=60, ge=1, le=730)
