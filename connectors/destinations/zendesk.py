@@ -5,10 +5,11 @@
     object: users | tickets
     key.to: external_id
 
-Users are found by external id, or adopted by their address when `email` is mapped and Zendesk knows it; a
-new one needs `name`. An address is written once: an update only adds a second one (reference, Users), so
-map `name` and `email` with `create_only: true`. For a segment map a boolean: it becomes a checkbox, and
-with `tag_people` Zendesk itself puts that field's tag on its people and takes it off, and no other tag.
+Users are found by external id, or adopted by their address when `email` is mapped and Zendesk knows it: they
+then carry the shop's id, instead of any other. A new one needs `name`. An address is written once: an update
+only adds a second one (reference, Users), so map `name` and `email` with `create_only: true`. For a segment
+map a boolean: it becomes a checkbox, and with `tag_people` Zendesk itself puts that field's tag on its people
+and takes it off, and no other tag.
 
 Nobody is deleted, suspended, verified, given a role or written to: no call made here can say so.
 """
@@ -67,18 +68,22 @@ class Zendesk(Destination[Desk]):
     """Whether a checkbox Octo makes also tags its people, with the field's key."""
     ticket_tags: tuple[str, ...] = ()
     """Put on every ticket Octo makes."""
+    calls_a_minute: int = Field(default=200, ge=10, le=2_500)
+    """The account's quota, or the share of it Octo may use: plans have 200, 400, 700 or 2,500."""
 
     # Clearing is all: a helpdesk's user has tickets, and what is deleted with them nobody brings back.
     removals: ClassVar[frozenset[Removal]] = frozenset({Removal.CLEAR})
     modes: ClassVar[frozenset[Mode]] = frozenset(Mode)
     place: ClassVar[tuple[str, ...]] = ("object",)
-    rates: ClassVar[tuple[Rate, ...]] = (Rate(200, 60.0),)
-    """The least of the plans: 200, 400, 700 or 2,500 a minute."""
     in_order: ClassVar[bool] = False
     poll_seconds: ClassVar[tuple[float, float]] = (0.5, 10.0)
 
     def key_problem(self, key_field: str) -> str | None:
         return None if key_field == users.KEY else f"must be {users.KEY}"
+
+    @property
+    def rates(self) -> tuple[Rate, ...]:  # type: ignore[override]  # the quota is the plan's, not the vendor's
+        return (Rate(self.calls_a_minute, 60.0),)
 
     def hosts(self) -> Mapping[str, str]:
         return {self.site: "zendesk"}

@@ -2,8 +2,9 @@
 
 The fewest are worked out here from each vendor's documents, not from our destinations; for n changes:
 webhook ⌈n / 500⌉ POSTs; Salesforce sObject collections ⌈n / 200⌉ PATCHes; Salesforce Bulk API 2.0 three calls
-(make, fill, start) for each 100 MB; Brevo ⌈n / 35,000⌉ imports (8 MB of these records). Calls that sign in,
-make fields or read back are not counted; but when nothing changed, any call at all counts.
+(make, fill, start) for each 100 MB; Brevo ⌈n / 35,000⌉ imports (8 MB of these records); Zendesk ⌈n / 100⌉
+jobs. Calls that sign in, make fields, look at a job or read back are not counted; but when nothing changed,
+any call at all counts.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ CREDENTIALS = {
     "BREVO_API_KEY": "sandbox-key",
     "SALESFORCE_CLIENT_ID": "octo-app",
     "SALESFORCE_CLIENT_SECRET": "octo-secret",
+    "ZENDESK_CLIENT_ID": "octo-client",
+    "ZENDESK_CLIENT_SECRET": "octo-client-secret",
 }
 """What the twins accept, for `octo bench` to put into the environment."""
 
@@ -71,6 +74,12 @@ SALESFORCE = {
     },
     "permission_set": "Octo",
 }
+ZENDESK = {
+    "type": "zendesk",
+    "subdomain": "octo",
+    "auth": {"client_id": {"env": "ZENDESK_CLIENT_ID"}, "client_secret": {"env": "ZENDESK_CLIENT_SECRET"}},
+    "calls_a_minute": 2_500,
+}
 FIELDS = {"segment": "Octo_Segment__c", "orders": "Octo_Orders__c", "revenue": "Octo_Revenue__c"}
 VENDORS = (
     Vendor(  # our own limit: 500 records a POST
@@ -105,6 +114,19 @@ VENDORS = (
         {"segment": "OCTO_SEGMENT", "orders": "OCTO_ORDERS", "revenue": "OCTO_REVENUE"},
         r"^POST .*/contacts/import$",
         per=35_000,
+    ),
+    Vendor(  # users/create_or_update_many: 100 users a job
+        "zendesk",
+        ZENDESK,
+        "external_id",
+        {
+            "customer_id": "name",
+            "segment": "octo_segment",
+            "orders": "octo_orders",
+            "revenue": "octo_revenue",
+        },
+        r"^(POST|PUT) /api/v2/users/",
+        per=100,
     ),
 )
 

@@ -337,6 +337,23 @@ def test_success_without_json_is_no_answer(front: Front) -> None:
     assert front.user("c1").values["rfm"] == "champion"
 
 
+def test_who_is_gone_alone_is_as_good_as_cleared(front: Front) -> None:
+    """One user deleted between the look and the write: Zendesk's 404 is no trouble, and nobody is made."""
+    front.person("Ada", external_id="c1")
+    front.sandbox.fault("zendesk", "error_before", method="PUT", path="users/", status=404)
+    assert front.do(Op.CLEAR, {"c1": {"rfm": None}})["c1"].outcome is Outcome.ACCEPTED
+    assert len(front.account.users) == 1
+
+
+def test_the_pace_is_the_accounts(front: Front) -> None:
+    """The quota depends on the plan, so it is said in the file; unsaid, it is the smallest plan's."""
+    said = front.destination.model_copy(update={"calls_a_minute": 700})
+    assert [(one.calls, one.seconds) for one in (*front.destination.rates, *said.rates)] == [
+        (200, 60),
+        (700, 60),
+    ]
+
+
 def test_a_key_that_is_not_the_external_id_is_refused(front: Front) -> None:
     """A sync's file that names another key is told so before anything runs."""
     assert front.destination.key_problem("email") == "must be external_id"

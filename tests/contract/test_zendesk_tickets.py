@@ -127,6 +127,16 @@ def test_a_closed_ticket_says_so(front: Front) -> None:
         front.do(Op.UPSERT, {"call-c1": {**CALL, "subject": "Call Ada now"}})
 
 
+def test_a_ticket_for_nobody_in_particular(front: Front) -> None:
+    """Without a requester it is the caller's own, and without a user of ours it reads as nobody's."""
+    front.do(Op.UPSERT, {"call-x": {"subject": "Look at the list", "body": "Top ten"}})
+    front.do(Op.UPSERT, {"call-x": {"subject": "Look at the list", "priority": None}})
+    assert front.destination.read(front.api, ["call-x"], ["requester", "due_at"]) == {
+        "call-x": {"requester": None, "due_at": None}
+    }
+    assert len(tickets(front)) == 1
+
+
 def test_fields_a_ticket_does_not_have(front: Front) -> None:
     """What cannot be mapped is a line each, before the first call."""
     mapped = {"subject": FieldType.TEXT, "status": FieldType.TEXT, "due_at": FieldType.DATE}

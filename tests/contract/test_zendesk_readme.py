@@ -1,0 +1,75 @@
+"""The files shown for Zendesk in `connectors/README.md` do what is said of them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import yaml
+
+from connectors.sandbox.server import Sandbox
+from tests.contract.examinees import ZENDESK
+from tests.world import World
+
+README = (Path(__file__).parents[2] / "connectors" / "README.md").read_text("utf-8")
+SHOWN = {
+    name: yaml.safe_load(text)
+    for name, text in re.findall(r"```yaml\n# assets/syncs/(zendesk_\w+)\.yaml\n(.*?)```", README, re.DOTALL)
+}
+PEOPLE: list[dict[str, Any]] = [
+    {
+        "customer_id": f"c{n}",
+        "email": f"customer{n}@example.com",
+        "name": f"Customer {n}",
+        "call_id": f"call-c{n}",
+        "segment": "best",
+        "orders": n,
+        "consent": n % 2 == 0,
+    }
+    for n in range(1, 4)
+]
+
+
+@pytest.fixture
+def shop(tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A project whose sync is one of the files shown, at the twin's subdomain."""
+    for name, value in ZENDESK.env.items():
+        monkeypatch.setenv(name, value)
+    made = World(tmp_path, sandbox, "zendesk")
+    made.project.warehouse.replace("customer_profile", pa.Table.from_pylist(PEOPLE))
+    return made
+
+
+def say(shop: World, name: str) -> World:
+    """This file, but for the subdomain, and the audience, which is another file."""
+    said = {key: value for key, value in SHOWN[name].items() if key != "audience"}
+    shop.said.clear()
+    return shop.say(**said | {"destination": {**said["destination"], "subdomain": "octo"}})
+
+
+def test_the_files_shown_are_delivered(shop: World) -> None:
+    """Users first, then a ticket each for them; delivered again, nothing is left to do."""
+    assert set(SHOWN) == {"zendesk_users", "zendesk_calls"}
+    assert say(shop, "zendesk_users").deliver().exit_code == 0
+    users = shop.sandbox.twin("zendesk").holdings()["users"]
+    assert {row["external_id"]: (row["orders"], row["tags"]) for row in users} == {
+        "c1": (1, ""),
+        "c2": (2, "wants_mail"),
+        "c3": (3, ""),
+    }
+
+
+def test_the_call_list_shown_is_delivered(shop: World) -> None:
+    """Every customer on the list has one ticket, tagged, in words made of the profile."""
+    account = shop.sandbox.twin("zendesk").accounts[0]
+    for person in PEOPLE:
+        account.create({"name": person["name"], "external_id": person["customer_id"]}, 0.0)
+    assert say(shop, "zendesk_calls").deliver().exit_code == 0
+    assert shop.deliver().planned == 0
+    tickets = shop.sandbox.twin("zendesk").holdings()["tickets"]
+    assert {
+        (t["external_id"], t["subject"], t["description"], t["priority"], t["tags"]) for t in tickets
+    } == {(f"call-c{n}", f"Call Customer {n}", f"{n} orders, best", "high", "octo_calls") for n in (1, 2, 3)}
