@@ -19,6 +19,7 @@ from octo_dagster.scoring.inbox import (
     ALL_WEIGHTS,
     CHANNELS,
     KINDS,
+    RETURNS,
     Channels,
     EventTypes,
     Return,
@@ -39,7 +40,6 @@ from octo_dagster.scoring.segments import Language
 Windows = Annotated[tuple[Annotated[int, Field(ge=1, le=3660)], ...], Field(min_length=1, max_length=5)]
 Percent = Annotated[int, Field(ge=0, le=100)]
 
-RETURNS: tuple[Return, ...] = ("opened", "clicked", "replied", "redeemed")
 
 POSITIONS: Mapping[Language, tuple[str, str, str]] = {
     "en": ("under", "normal", "over"),

@@ -16,7 +16,7 @@ from octo_dagster.score import Frames, Picture, frame_score
 from octo_dagster.scoring import contact_weeks, fatigue, inbox, leaving
 from octo_dagster.scoring.contact_weeks import Question, Weeks
 from octo_dagster.scoring.fatigue import Posterior, Prior, Sums
-from octo_dagster.scoring.inbox import ALL_CHANNELS, ALL_TYPES, Channel, Channels, EventTypes
+from octo_dagster.scoring.inbox import ALL_CHANNELS, ALL_TYPES, RETURNS, Channel, Channels, EventTypes
 from octo_dagster.scoring.segments import Language
 
 Floats = NDArray[np.float64]
@@ -33,7 +33,7 @@ AHEAD = 4
 
 def because(row: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
     """What was sent and came back, what one more would bring, and how sure that is."""
-    what = "opens and clicks" if settings["count_opens"] else "clicks"
+    what = "opens, clicks and the like" if settings["count_opens"] else "clicks and the like"
     told = [
         f"{row['feedback_messages']} messages in {settings['weeks']} weeks, {row['messages_per_week']:.2f} a"
         f" week, brought {row['feedback_received']} {what}"
@@ -63,7 +63,7 @@ def because(row: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
             "can receive more, neutral, saturated, not enough data or unsubscribed",
             "messages_per_week",
         ),
-        "marginal_feedback": ("decimal", "Opens and clicks a week that one more message a week would bring"),
+        "marginal_feedback": ("decimal", "Opens, clicks … a week that one more message a week would bring"),
         "marginal_feedback_sd": ("decimal", "How unsure that is: its standard deviation"),
         "pressure_efficiency": (
             "decimal",
@@ -80,7 +80,10 @@ def because(row: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
         ),
         "messages_per_week": ("decimal", "Messages that arrived, by weeks since the first of them"),
         "feedback_messages": ("integer", "Messages all this rests on"),
-        "feedback_received": ("integer", "Opens and clicks of these, each once a message"),
+        "feedback_received": (
+            "integer",
+            "Opens, clicks, replies, redemptions of these, each once a message",
+        ),
     },
     picture=Picture(
         "bars",
@@ -111,14 +114,15 @@ def responsiveness(  # noqa: PLR0913 - every keyword is a setting of the score
     """Whether more messages would bring more feedback of a contact or less, how sure that is, and a cap.
 
     A model of strength and fatigue (facts/scores.md §3.3) learnt from all contacts together, over the last
-    `weeks` weeks that end with `as_of`. Feedback is opens and clicks, each once a message; where machines
-    open messages, set `count_opens: false`. Contacts with fewer than `minimum_messages` get no figures; who
-    was sent nothing has no row. The recommended cap is the greatest number a week of which each message is
-    expected to bring at least `worthwhile` of what the first brings, at most one above the contact's fullest
-    week and `most_per_week`; who unsubscribed gets 0."""
+    `weeks` weeks that end with `as_of`. Feedback is opens, clicks, replies and redeemed coupons, each once a
+    message; where machines open messages, set `count_opens: false`. Contacts with fewer than
+    `minimum_messages` get no figures; who was sent nothing has no row. The recommended cap is the greatest
+    number a week of which each message is expected to bring at least `worthwhile` of what the first brings;
+    at most one above the contact's fullest week, what 99 of 100 of everybody's weeks stay within, and
+    `most_per_week`. Who unsubscribed gets 0."""
     inbox.check("channels", channels)
     inbox.check("event_types", event_types)
-    feedback = ("opened", "clicked") if count_opens else ("clicked",)
+    feedback = RETURNS if count_opens else tuple(kind for kind in RETURNS if kind != "opened")
     question = Question(as_of, weeks, counted_channels, feedback, channels, event_types)
     parts = list(contact_weeks.read(tables, question))
     if not parts:
@@ -158,6 +162,8 @@ class Model:
     leaving: Mapping[str, int]
     hazard: Floats | None
     """None where too few unsubscribed to tell."""
+    usual: int
+    """Messages that 99 of 100 weeks stay within: beyond, nobody knows."""
 
 
 def learn(
@@ -169,7 +175,8 @@ def learn(
     prior = fatigue.learn(joined([sums_of(part, effects) for part in parts])) if average > 0 else None
     gone = sum(int((leaving.left_in(part, left) >= part.week[part.starts[:-1]]).sum()) for part in parts)
     hazard = leaving.fit(parts, left, average) if gone >= minimum_unsubscribes else None
-    return Model(question.weeks, effects, average, prior, left, hazard)
+    usual = contact_weeks.usual_most(parts)
+    return Model(question.weeks, effects, average, prior, left, hazard, usual)
 
 
 def sums_of(part: Weeks, effects: Floats) -> Sums:
@@ -198,7 +205,7 @@ def told(part: Weeks, model: Model, rules: Rules, labels: tuple[str, ...]) -> pa
     figures = dict.fromkeys(FIGURES, np.zeros(len(sent)))
     if model.prior is not None:
         seen = fatigue.posterior(sums_of(part, model.effects), model.prior)
-        figures = figures_of(seen, pressure) | {FIGURES[-1]: recommended(seen, part, rules)}
+        figures = figures_of(seen, pressure) | {FIGURES[-1]: recommended(seen, part, rules, model.usual)}
     code = np.select([gone, ~known], [GONE, UNKNOWN], class_of(figures, rules))
     figures[FIGURES[-1]] = np.where(gone, 0, figures[FIGURES[-1]])
     risk = risk_of(part, model, pressure, observed)
@@ -240,10 +247,10 @@ def class_of(figures: Mapping[str, Floats], rules: Rules) -> NDArray[np.int64]:
     return found
 
 
-def recommended(seen: Posterior, part: Weeks, rules: Rules) -> Floats:
+def recommended(seen: Posterior, part: Weeks, rules: Rules, usual: int) -> Floats:
     """The greatest number a week of which each message is still worthwhile; at least 1."""
     fullest = np.maximum.reduceat(part.sent, part.starts[:-1]).astype(np.int64)
-    most = np.minimum(fullest + 1, rules.most_per_week)
+    most = np.minimum(fullest + 1, min(usual, rules.most_per_week))
     one = before = seen.feedback(1)
     found, going = np.ones(len(part.ids)), np.ones(len(part.ids), bool)
     for number in range(2, rules.most_per_week + 1):

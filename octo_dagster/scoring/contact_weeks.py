@@ -84,7 +84,8 @@ def read(tables: Frames, question: Question) -> Iterator[Weeks]:
         some = sa.select(messages).where(m.customer_id >= first, m.customer_id <= last).subquery("some")
         weeks = weeks_of(tables.query(weekly(some, tables["message_events"], question)), question.weeks)
         tables.progress(high, 2 * len(found))
-        yield weeks
+        if len(weeks.ids):  # else nothing of what was sent to them arrived
+            yield weeks
 
 
 def counted_messages(messages: sa.FromClause, question: Question) -> sa.Subquery:
@@ -161,6 +162,12 @@ def week_effects(parts: Sequence[Weeks], count: int) -> NDArray[np.float64]:
         seen += np.bincount(part.week, weights=part.feedback, minlength=count)
         expected += np.bincount(part.week, weights=rate[part.contact] * part.sent, minlength=count)
     return np.where(expected > 0, seen / np.where(expected > 0, expected, 1), 1.0)
+
+
+def usual_most(parts: Sequence[Weeks]) -> int:
+    """The number of messages that 99 of 100 weeks with messages stay within."""
+    counts = sum((np.bincount(part.sent, minlength=65_536) for part in parts), np.zeros(65_536, np.int64))
+    return int(np.searchsorted(100 * np.cumsum(counts), 99 * counts.sum()))
 
 
 def leaving_weeks(tables: Frames, question: Question) -> dict[str, int]:

@@ -35,7 +35,7 @@ class Sums:
     """All the model needs of each contact, one row each."""
 
     feedback: Floats
-    """K: opens and clicks, at most two a message."""
+    """K: opens, clicks and the like, each once a message."""
     strain: Floats
     """A: the feedback of each week times its pressure above one."""
     exposure: Floats

@@ -23,6 +23,7 @@ OTHER = "other"
 Channel = Literal["email", "sms", "letter", "push", "call", "other"]
 Return = Literal["opened", "clicked", "replied", "redeemed"]
 """Kinds of event that a message is sent for."""
+RETURNS: tuple[Return, ...] = ("opened", "clicked", "replied", "redeemed")
 
 
 class Channels(BaseModel):

@@ -73,7 +73,7 @@ def test_it_tells_the_eager_from_the_weary() -> None:
         eager, weary = rows[f"eager{n}"], rows[f"weary{n}"]
         assert eager["marginal_feedback"] > 0.5 > 0 > weary["marginal_feedback"]
         assert eager["recommended_messages_per_week"] > weary["recommended_messages_per_week"] >= 1
-        assert eager["recommended_messages_per_week"] <= 5  # one above the fullest week
+        assert eager["recommended_messages_per_week"] == 4  # nobody ever got more in a week
     assert rows["eager0"]["feedback_messages"] == rows["eager0"]["feedback_received"] == 100
     assert rows["eager0"]["messages_per_week"] == Decimal("2.5")
 
@@ -97,6 +97,25 @@ def test_a_shop_without_any_feedback_knows_nothing() -> None:
     silent = {"messages": shop()["messages"]}
     assert {row["responsiveness"] for row in outcome(silent).values()} == {"not enough data"}
     assert outcome({"messages": []}) == {}
+
+
+def test_the_cap_is_one_above_the_fullest_week() -> None:
+    """Who never got more than one a week is not told to get four at once."""
+    tables = shop()
+    ones = [sent_in(week, "one", 0) for week in range(30)]
+    tables["messages"] += ones
+    tables["message_events"] += [opened(message) for message in ones]
+    assert outcome(tables)["one"]["recommended_messages_per_week"] == 2
+
+
+def test_who_got_only_bounces_has_no_row() -> None:
+    """Messages that never arrived are no messages; a base of nothing else has no rows."""
+    messages = [sent_in(week, "a", 0) for week in range(9)]
+    bounces = [opened(message, "bounce") for message in messages]
+    assert outcome({"messages": messages, "message_events": bounces}) == {}
+    tables = shop()
+    more = {name: tables[name] + rows for name, rows in (("messages", messages), ("message_events", bounces))}
+    assert "a" not in outcome(more)
 
 
 def test_only_chosen_channels_and_kinds_count() -> None:
@@ -291,11 +310,11 @@ def test_because_tells_the_figures() -> None:
     rows = outcome(tables)
     assert responsiveness.because is not None
     assert responsiveness.because(rows["seven"], responsiveness.in_force) == [
-        "7 messages in 52 weeks, 1.00 a week, brought 0 opens and clicks",
+        "7 messages in 52 weeks, 1.00 a week, brought 0 opens, clicks and the like",
         "not enough data: told from 8 messages on",
     ]
     told = responsiveness.because(rows["eager0"], responsiveness.in_force)
-    assert told[0] == "100 messages in 52 weeks, 2.50 a week, brought 100 opens and clicks"
+    assert told[0] == "100 messages in 52 weeks, 2.50 a week, brought 100 opens, clicks and the like"
     assert told[1].endswith(": can receive more")
     assert (
         told[3]
