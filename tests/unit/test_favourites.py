@@ -13,8 +13,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import CompileError
 
 from assets.scores.favourites import delay_between_purchases, favorite_categories, favorite_store
+from octo_dagster.canonical.contracts import sqlalchemy_table
 from octo_dagster.errors import ConfigError
 from octo_dagster.score import Score
 from octo_dagster.scoring import compute as scoring
@@ -268,3 +271,12 @@ def test_favourites_are_explained_by_their_figures(
         (drawn,) = connection.sql(score.picture.query).to_arrow_table().to_pylist()
     assert score.because(row, score.given_settings(chosen).in_force) == [sentence]
     assert (list(drawn)[:2], drawn["customers"]) == (["label", "customers"], 1)
+
+
+def test_names_are_ordered_by_their_bytes_everywhere() -> None:
+    """PostgreSQL is told to: its own order of letters follows the locale the server was made with."""
+    tables = {name: sqlalchemy_table(name) for name in ("orders", "order_lines", "products")}
+    query = scoring.statement(favorite_categories, tables, AS_OF)
+    assert 'DESC, (counts.thing collate "C"))' in str(query.compile(dialect=postgresql.dialect()))  # type: ignore[no-untyped-call]
+    with pytest.raises(CompileError, match="bytewise"):
+        str(query)
