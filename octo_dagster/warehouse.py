@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import duckdb
 import pyarrow as pa
@@ -126,7 +127,8 @@ class Warehouse:
         if not files:
             connection.register(name, self.schema(name).empty_table())
             return
-        listed = ", ".join(quoted(file) for file in files)
+        # Delta tells them as URLs: a space in the project's folder is %20.
+        listed = ", ".join(quoted(unquote(file)) for file in files)
         connection.execute(
             f'create view "{name}" as select * from read_parquet([{listed}], union_by_name = true)'
         )
