@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 import sqlalchemy as sa
+from sqlalchemy.sql import visitors
 
 from octo_dagster.errors import ConfigError
 from octo_dagster.score import Tables, Told
@@ -59,6 +60,15 @@ class Facts:
     source: sa.Subquery
     reading: Reading
     schema: pa.Schema
+
+    def placed(self, expression: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """The same with every column as one of the source's: where it comes from can be read out of it."""
+
+        def of_source(element: Any, **_: Any) -> Any:
+            bare = isinstance(element, sa.ColumnClause) and element.table is None and not element.is_literal
+            return self.source.c[element.name] if bare else None
+
+        return visitors.replacement_traverse(expression, {}, of_source)
 
     def has(self, names: tuple[str, ...]) -> bool:
         """Whether all these columns are there: while files are tried, those sources carry are not yet."""
@@ -150,7 +160,7 @@ class Scorecard:
         if self.only is None or not found.has(rules.columns_of(self.only)):
             return sa.true()
         try:
-            return found.reading.truth(rules.parsed(self.only))
+            return found.placed(found.reading.truth(rules.parsed(self.only)))
         except Refused as wrong:
             raise ConfigError(f"only: {wrong}") from None
 
@@ -160,7 +170,7 @@ class Scorecard:
         for number, part in enumerate(self.points):
             try:
                 if all(found.has(names) for _, names in part.used):
-                    worths.append((part.worth(found.reading).label(f"p{number}"), part.reason))
+                    worths.append((found.placed(part.worth(found.reading)).label(f"p{number}"), part.reason))
             except Refused as wrong:
                 raise ConfigError(f"points.{number}: {wrong}") from None
         inner = sa.select(found.source.c.customer_id, *(worth for worth, _ in worths)).where(chosen)
@@ -188,7 +198,9 @@ class Scorecard:
             value = sa.cast(rounded(value, 0), sa.BigInteger)
         else:
             value = sa.cast(value, TYPES[self.kind])
-        inputs = [input_as(name) for name in told.columns if found.has((name,)) and name != "as_of"]
+        inputs = [
+            found.placed(input_as(name)) for name in told.columns if found.has((name,)) and name != "as_of"
+        ]
         because = sa.func.nullif(joined(", ", *inputs), "") if inputs else sa.null()
         rows = sa.select(found.source.c.customer_id, value.label("measure"), because.label("because"))
         inner = rows.where(chosen).subquery("worked")

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 import yaml
 
+from assets import lineage
 from octo_dagster.config import Project
 from octo_dagster.errors import ConfigError
 from octo_dagster.scoring import compute as scoring
@@ -321,3 +322,15 @@ def test_two_files_in_a_circle(folder: Path) -> None:
     two = {"points": [{"of": "one", "points": 1}]}
     with pytest.raises(ConfigError, match="one, two read one another in a circle"):
         _ = project(folder, one=one, two=two).scores
+
+
+def test_where_its_columns_come_from(folder: Path) -> None:
+    """The lineage of points names the columns of the lines; Dagster has an asset for the score."""
+    made = project(folder, lead=LEAD)
+    told = lineage.of_score(made.scores["lead"], made.scores).deps_by_column
+    assert {(dep.asset_key.path[0], dep.column_name) for dep in told["lead"]} >= {
+        ("customers", "email_consent"),
+        ("customers", "email"),
+        ("spending", "purchases"),
+        ("spending", "spent"),
+    }
