@@ -5,6 +5,9 @@ exp(-d): the expected feedback of week t is q · w_t · n_t · exp(-d · max(x_t
 x_t = n_t + 0.3 n_(t-1) is the pressure felt and w_t the week's own effect on everybody. d lies on a grid, q
 has a gamma prior; the prior is learnt from all contacts together, so a contact with few messages is taken to
 be like the others.
+
+Where everybody is sent the same, the week effects take up what pressure does to all: then only how contacts
+differ is told, and a random share of contacts left out of each campaign would tell more.
 """
 
 from __future__ import annotations

@@ -7,12 +7,14 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from assets.scores.marketing_pressure import marketing_pressure
+from octo_dagster.bench import pressure as bench
 from octo_dagster.errors import ConfigError
 from octo_dagster.scoring.settings import checked_settings, load_settings
 from tests import scoring_cases
@@ -24,6 +26,7 @@ CASES = scoring_cases.paths("marketing_pressure")
 YAML = Path(__file__).parents[2] / "assets/scores/marketing_pressure.yaml"
 Rows = list[dict[str, Any]]
 Tables = dict[str, Rows]
+shared = pytest.mark.skipif(not bench.SHARED.exists(), reason="../shared, the data sets, is not here")
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
@@ -227,3 +230,25 @@ def test_because_tells_the_arithmetic() -> None:
         "normal: percentile 50 of contacts with consent email; below 20 is under, above 80 over",
         "0 of 3 messages of 90 days got a return; with older ones, and drawn to the average: 31.2%",
     ]
+
+
+@shared
+def test_simulated_contacts_give_the_same_on_both_databases(scores_only: sa.Engine, tmp_path: Path) -> None:
+    """Every figure of 600 contacts, enough to weigh the average by, is the same on both and by hand."""
+    told = {"data": bench.SHARED / "sim_pressure_c", "where": "where contact_id <= 600"}
+    with duckdb.connect() as connection:
+        tables = {
+            name: connection.sql(f"select * exclude (moment) from (select *, {when} as moment from ({sql.format(**told)}))"
+                                 " where moment < timestamp '2025-03-01'").to_arrow_table().to_pylist()
+            for name, sql, when in (
+                ("messages", bench.MESSAGES, "sent_at"), ("message_events", bench.EVENTS, "occurred_at"),
+            )
+        }  # fmt: skip
+    tables["customers"] = [customer(n, n % 3 > 0, None) | {"customer_id": str(n)} for n in range(1, 601)]
+    as_of = date(2025, 2, 28)
+    case = scoring_cases.Case("simulated", tables, as_of, {}, marketing_pressure.output, [])
+    ours = scoring_cases.on_duckdb(marketing_pressure, case, tmp_path / "ours")
+    assert len(ours) == 600
+    assert ours == scoring_cases.on_postgres(marketing_pressure, case, scores_only)
+    by_hand = scoring_cases.by_hand("marketing_pressure", tables, as_of, tmp_path / "hand")
+    assert scoring_cases.spelled(by_hand, case.columns) == ours

@@ -8,12 +8,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from assets.scores.promotion_sensitivity import promotion_sensitivity
+from octo_dagster.bench import promotion as bench
 from octo_dagster.errors import ConfigError
 from octo_dagster.scoring.settings import checked_settings, load_settings
 from tests import scoring_cases
@@ -24,6 +26,7 @@ AS_OF = date(2024, 6, 30)
 CASES = scoring_cases.paths("promotion_sensitivity")
 YAML = Path(__file__).parents[2] / "assets/scores/promotion_sensitivity.yaml"
 Rows = list[dict[str, Any]]
+shared = pytest.mark.skipif(not bench.SHARED.exists(), reason="../shared, the data sets, is not here")
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
@@ -166,3 +169,21 @@ def test_because_tells_the_arithmetic() -> None:
         " the average, more than 0 % of customers: average",
         "orders left out, their price not known or zero: 1",
     ]
+
+
+@shared
+def test_real_orders_give_the_same_on_both_databases(scores_only: sa.Engine, tmp_path: Path) -> None:
+    """Every figure of 300 households of Complete Journey is the same on DuckDB and PostgreSQL, and by hand."""
+    with duckdb.connect() as connection:
+        found = connection.sql(
+            f"select * from ({bench.ORDERS}) where cast(customer_id as bigint) <= 300"
+        ).to_arrow_table()
+    as_of, chosen = date(2017, 12, 31), {"half_life_days": 180}
+    case = scoring_cases.Case(
+        "real", {"orders": found.to_pylist()}, as_of, chosen, promotion_sensitivity.output, []
+    )
+    ours = scoring_cases.on_duckdb(promotion_sensitivity, case, tmp_path / "half_life")
+    assert len(ours) == 297
+    assert ours == scoring_cases.on_postgres(promotion_sensitivity, case, scores_only)
+    plain = scoring_cases.computed(promotion_sensitivity, case.tables, tmp_path / "plain", as_of)
+    assert scoring_cases.by_hand("promotion_sensitivity", case.tables, as_of, tmp_path / "hand") == plain
