@@ -68,7 +68,8 @@ class Facts:
             bare = isinstance(element, sa.ColumnClause) and element.table is None and not element.is_literal
             return self.source.c[element.name] if bare else None
 
-        return visitors.replacement_traverse(expression, {}, of_source)
+        placed: sa.ColumnElement[Any] = visitors.replacement_traverse(expression, {}, of_source)
+        return placed
 
     def has(self, names: tuple[str, ...]) -> bool:
         """Whether all these columns are there: while files are tried, those sources carry are not yet."""

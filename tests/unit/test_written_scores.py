@@ -236,6 +236,18 @@ def test_expressions(folder: Path, said: Mapping[str, Any], values: Mapping[str,
     assert column(worked_out(project(folder, own=said), "own"), "own") == values
 
 
+@pytest.mark.parametrize(
+    "expression", ["cast(email as integer)", "ln(company_size - 10)", "exp(10 * company_size)"]
+)
+def test_a_value_an_expression_cannot_take(folder: Path, expression: str) -> None:
+    """A value that cannot be worked out stops the score in words that do not show it; nothing is written."""
+    made = project(folder, own={"expression": expression})
+    with pytest.raises(ConfigError, match=r"own: some customer's value cannot be worked out \(") as stopped:
+        worked_out(made, "own")
+    assert "shop.fr" not in str(stopped.value)
+    assert "own" not in made.warehouse.names()
+
+
 def test_a_score_over_written_scores(folder: Path) -> None:
     """Two axes are two files, and a third may read both: the order is worked out."""
     heat = {"points": [{"when": "purchases >= 1", "points": 1}]}
