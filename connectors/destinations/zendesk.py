@@ -16,7 +16,7 @@ Nobody is deleted, suspended, verified, given a role or written to: no call made
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import ClassVar, Literal
 
@@ -28,7 +28,7 @@ from connectors.destinations import zendesk_users as users
 from connectors.destinations.zendesk_desk import MANY, Desk
 from octo_dagster.destination import Destination, FieldReport, Limits, Rate, Secret, words
 from octo_dagster.errors import BatchRejected, DeliveryError, Fatal, Retryable, Unanswered
-from octo_dagster.model import Batch, Fields, FieldType, Mode, Op, Outcome, Receipt, Removal, Sent
+from octo_dagster.model import Batch, Fields, FieldType, Mode, Op, Removal, Sent
 
 UNFINISHED = frozenset({"queued", "working"})
 JOBS_WAIT = 10.0
@@ -113,39 +113,34 @@ class Zendesk(Destination[Desk]):
         return self.clear(api, batch) if batch.op is Op.CLEAR else self.upsert(api, batch)
 
     def upsert(self, api: Desk, batch: Batch) -> Sent:
-        fit = [number for number, change in enumerate(batch.changes) if not users.unfit(change)]
-        asked = [users.body(batch.changes[number], batch) for number in fit]
-        return self.sent(api, batch, fit, api.upsert(asked) if asked else None)
+        fit = [change for change in batch.changes if not users.unfit(change)]
+        job = api.upsert([users.body(change, batch) for change in fit]) if fit else None
+        if job or users.addressing(fit):
+            return Sent(token=users.token(job, fit))
+        return Sent(users.receipts(batch, users.accepted(fit)))
 
     def clear(self, api: Desk, batch: Batch) -> Sent:
         """Of users there are, by Zendesk's own id, so that nobody is made anew."""
         ids = {users.fold(user.external_id): user.id for user in api.users(batch.keys)}
-        blank = [users.emptied(change, batch) for change in batch.changes]
-        found = [n for n, key in enumerate(batch.keys) if users.fold(key) in ids and blank[n]]
-        asked = [{"id": ids[users.fold(batch.keys[n])], **blank[n]} for n in found]
-        return self.sent(api, batch, found, api.update(asked) if asked else None)
-
-    def sent(self, api: Desk, batch: Batch, rows: Sequence[int], job: str | None) -> Sent:
-        """A job's token says which changes of the batch its rows stand for; without a job they are done."""
-        if job:
-            return Sent(token=f"{job}/{','.join(map(str, rows))}")
-        done = {n: Receipt(batch.changes[n].key, Outcome.ACCEPTED) for n in rows}
-        return Sent(users.receipts(api, batch, done))
+        blank = {change.key: users.emptied(change, batch) for change in batch.changes}
+        found = [c for c in batch.changes if users.fold(c.key) in ids and blank[c.key]]
+        asked = [{"id": ids[users.fold(change.key)], **blank[change.key]} for change in found]
+        job = api.update(asked) if asked else None
+        return Sent(token=users.token(job, found)) if job else Sent(users.receipts(batch, {}))
 
     def settle(self, api: Desk, batch: Batch) -> Sent | None:
-        """A failed job may have done some of its rows, and tells of none: read back."""
-        number, _, asked = (batch.token or "").partition("/")
-        job = api.job(number)
+        """What was done without a job is looked at here too: a look that fails must not undo what was sent.
+
+        A failed job may have done some of its rows, and tells of none: read back."""
+        number, marks = users.asked(batch.token or "")
+        job = api.job(number) if number else None
         if job and job.status in UNFINISHED:
             return Sent(token=batch.token)
-        rows = [int(row) for row in asked.split(",")]
-        if job is None or job.status != "completed" or len(job.results) != len(rows):
+        if number and (job is None or job.status != "completed" or len(job.results) != len(marks)):
             return None
-        told = {
-            n: users.verdict(batch.changes[n], batch.op, row)
-            for n, row in zip(rows, job.results, strict=True)
-        }
-        return Sent(users.receipts(api, batch, told))
+        rows = dict(zip(marks, job.results if job else [users.DONE] * len(marks), strict=True))
+        told = users.verdicts(batch, rows)
+        return Sent(users.receipts(batch, told | users.misaddressed(api, batch, told)))
 
     def read(
         self, api: Desk, keys: Iterable[str], fields: Iterable[str], since: datetime | None = None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -53,6 +54,10 @@ HOLDS: Mapping[FieldType, frozenset[str]] = {
     FieldType.DATE: frozenset({"date"}),
     FieldType.DATETIME: frozenset({"text", "textarea"}),
 }
+
+
+DONE: Record = {"status": "done"}
+"""Stands for the row of a user written alone: its reply was the success itself."""
 
 
 def ensure(desk: Desk, fields: Mapping[str, FieldType], *, create: bool, tag: bool) -> FieldReport:
@@ -157,10 +162,25 @@ def as_value(told: Any, kind: str | None) -> Value:
     return str(told)
 
 
-def receipts(desk: Desk, batch: Batch, told: Mapping[int, Receipt]) -> tuple[Receipt, ...]:
-    """A receipt for every change of a batch: what is told of it by its place, or why it was not asked."""
-    every = [told.get(number) or unasked(change, batch.op) for number, change in enumerate(batch.changes)]
-    return tuple(addressed(desk, batch, every))
+def token(job: str | None, sent: Iterable[Change]) -> str:
+    """Which job, if any, and the rows it was given, in order: by a mark of each key, so that it does not
+    matter in which order, or with which others, the engine holds them when it asks."""
+    return f"{job or ''}/{','.join(mark(change.key) for change in sent)}"
+
+
+def asked(token: str) -> tuple[str, list[str]]:
+    """The job and the marks of a token."""
+    job, _, marks = token.partition("/")
+    return job, marks.split(",")
+
+
+def mark(key: str) -> str:
+    return hashlib.blake2s(fold(key).encode(), digest_size=6).hexdigest()
+
+
+def receipts(batch: Batch, told: Mapping[str, Receipt]) -> tuple[Receipt, ...]:
+    """A receipt for every change of a batch: what is told of it, or why it was not asked."""
+    return tuple(told.get(change.key) or unasked(change, batch.op) for change in batch.changes)
 
 
 def unasked(change: Change, op: Op) -> Receipt:
@@ -170,22 +190,32 @@ def unasked(change: Change, op: Op) -> Receipt:
     return Receipt(change.key, Outcome.REJECTED, unfit(change))
 
 
-def addressed(desk: Desk, batch: Batch, every: Iterable[Receipt]) -> Iterator[Receipt]:
-    """An address that became a second one was not written: Zendesk goes on using the first."""
-    wanted = {
-        change.key: fold(change.fields["email"]) for change in batch.changes if change.fields.get("email")
-    }
-    written = [one.key for one in every if one.outcome is Outcome.ACCEPTED and one.key in wanted]
+def accepted(changes: Iterable[Change]) -> dict[str, Receipt]:
+    return {change.key: Receipt(change.key, Outcome.ACCEPTED) for change in changes}
+
+
+def addressing(changes: Iterable[Change]) -> dict[str, str]:
+    """Key → the address it is to have, of the changes that write one."""
+    return {change.key: fold(change.fields["email"]) for change in changes if change.fields.get("email")}
+
+
+def misaddressed(desk: Desk, batch: Batch, told: Mapping[str, Receipt]) -> dict[str, Receipt]:
+    """The accepted changes whose address became a second one: Zendesk goes on using the first."""
+    written = {k: v for k, v in addressing(batch.changes).items() if k in told and is_done(told[k])}
     first = {fold(user.external_id): fold(user.email) for user in desk.users(written) if user.email}
-    for receipt in every:
-        if (
-            receipt.key in written
-            and first.get(fold(receipt.key), wanted[receipt.key]) != wanted[receipt.key]
-        ):
-            why = "email: Zendesk keeps another address as the first one; map it with create_only"
-            yield Receipt(receipt.key, Outcome.REJECTED, why)
-        else:
-            yield receipt
+    why = "email: Zendesk keeps another address as the first one; map it with create_only"
+    other = [key for key, email in written.items() if first.get(fold(key), email) != email]
+    return {key: Receipt(key, Outcome.REJECTED, why) for key in other}
+
+
+def is_done(receipt: Receipt) -> bool:
+    return receipt.outcome is Outcome.ACCEPTED
+
+
+def verdicts(batch: Batch, rows: Mapping[str, Record]) -> dict[str, Receipt]:
+    """Key → what its row says, of the changes that have one."""
+    marked = {mark(change.key): change for change in batch.changes}
+    return {marked[m].key: verdict(marked[m], batch.op, row) for m, row in rows.items() if m in marked}
 
 
 def verdict(change: Change, op: Op, row: Record) -> Receipt:
@@ -197,8 +227,9 @@ def verdict(change: Change, op: Op, row: Record) -> Receipt:
             return Receipt(change.key, Outcome.ACCEPTED, created=False)
         why = row.get("details") or row.get("description") or row.get("errors") or status
         return Receipt(change.key, Outcome.REJECTED, f"{error or status}: {why}")
-    if status in ("Created", "Updated"):
-        return Receipt(change.key, Outcome.ACCEPTED, created=status == "Created")
+    if status in ("Created", "Updated", DONE["status"]):
+        known = {"Created": True, "Updated": False}
+        return Receipt(change.key, Outcome.ACCEPTED, created=known.get(str(status)))
     return Receipt(change.key, Outcome.UNKNOWN)
 
 

@@ -63,9 +63,8 @@ class Zendesk(Users, Tickets):
         """The first account's."""
         self.work()
         account = self.accounts[0]
-        users = [account.shown(user) for user in account.users.values() if user.active]
         return {
-            "users": [{**row, **row.pop("user_fields"), "tags": ", ".join(row["tags"])} for row in users],
+            "users": [account.row(user) for user in account.users.values() if user.active],
             "tickets": self.ticket_rows(account),
             "user_fields": [field.shown(account.site) for field in account.fields.values()],
         }

@@ -270,6 +270,13 @@ class Account:
         user.active, user.emails = False, []
         user.plain["verified"] = False
 
+    def row(self, user: User) -> dict[str, Any]:
+        """As the page shows a user: without what every user has alike."""
+        shown = self.shown(user)
+        named = {name: shown[name] for name in ("external_id", "name", "email")}
+        plain = {name: shown[name] for name in (*user.plain, "id", "created_at", "updated_at")}
+        return {**named, **shown["user_fields"], "tags": ", ".join(user.tags), **plain}
+
     def shown(self, user: User) -> dict[str, Any]:
         """As every reply shows a user: each field of the account, a checkbox never empty."""
         values = {

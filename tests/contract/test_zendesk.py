@@ -243,6 +243,29 @@ def test_a_jobs_rows_are_told_apart_by_place(front: Front) -> None:
     assert set(front.account.keys) == {"c1", "c3"}
 
 
+def test_rows_are_known_however_they_are_held(front: Front) -> None:
+    """Asked for in another order, or with fewer rows, each key still gets what was said of it."""
+    records: dict[str, Fields] = {"c1": ADA, "c2": {"rfm": "nameless"}, "c3": BOB, "c4": {**BOB, "name": ""}}
+    batch = front.start(Op.UPSERT, records)
+    for changes in (batch.changes[::-1], batch.changes[1:3]):
+        answer = front.destination.settle(front.api, replace(batch, changes=changes))
+        assert answer is not None
+        told = {receipt.key: receipt.outcome is Outcome.ACCEPTED for receipt in answer.receipts}
+        assert told == {change.key: change.key in ("c1", "c3") for change in changes}
+
+
+def test_a_look_that_fails_takes_nothing_back(front: Front) -> None:
+    """A user written alone whose address cannot be looked at has a token, not an error: it was sent."""
+    batch = front.start(Op.UPSERT, {"c1": {**ADA, "email": "ada@example.com"}})
+    assert batch.token is not None
+    front.sandbox.fault("zendesk", "throttle", path="show_many")
+    with pytest.raises(Retryable):
+        front.destination.settle(front.api, batch)
+    answer = front.destination.settle(front.api, batch)
+    assert answer is not None
+    assert [receipt.outcome for receipt in answer.receipts] == [Outcome.ACCEPTED]
+
+
 def test_a_short_answer_decides_nothing(front: Front) -> None:
     """When a job tells of fewer rows than were asked, none is believed: read back."""
     batch = front.start(Op.UPSERT, {"c1": ADA, "c2": BOB, "c3": BOB})
