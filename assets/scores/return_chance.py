@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 from pydantic import Field
 
-from octo_dagster.score import Frames, frame_score
+from octo_dagster.score import Frames, Picture, frame_score
 from octo_dagster.scoring import cycles, logistic
 from octo_dagster.scoring.logistic import Logistic
 from octo_dagster.scoring.portable import day, days, digest, either, midnight_after, share_digits
@@ -39,6 +39,13 @@ FIFTHS = pa.schema(
         ("observed", pa.float64()),
     ]
 )
+
+TENTHS = """select case when p_return is null then p_return_basis
+        else printf('%d–%d %%', 10 * tenth, 10 * tenth + 10) end as label, count(*) as customers
+    from (select *, least(floor(10 * p_return), 9)::int as tenth from return_chance)
+    group by label order by min(tenth)"""
+FIFTHS_TOLD = """select 'fifth ' || fifth as label, customers, predicted, observed
+    from return_chance_check order by fifth"""
 
 WORDS = {
     "en": {
@@ -93,6 +100,7 @@ def because(row: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
         "p_return": ("decimal", "Chance, 0 to 1, to buy again within `within_days` days"),
         "p_return_basis": ("text", "What it was learnt from, or why there is none"),
     },
+    picture=Picture("bars", TENTHS, "Chance to buy again"),
 )
 def return_chance(
     tables: Frames,
@@ -134,6 +142,7 @@ def return_chance(
         "predicted": ("decimal", "Their mean chance, told `within_days` days ago"),
         "observed": ("decimal", "The share that has bought since"),
     },
+    picture=Picture("bars", FIFTHS_TOLD, "Chances told, and what came of them"),
 )
 def return_chance_check(
     tables: Frames, *, as_of: date, within_days: Days = 60, learners: Learners = 200_000

@@ -17,6 +17,8 @@ from octo_dagster.scoring.segments import Language
 PICTURE = """select rfi_label as label, count(*) as customers from rhythm
     group by 1 order by min(rfi_cycle_source is distinct from 'own+population'), min(rfi_ratio), 1"""
 """From the shortest wait to the longest; who bought once only comes last."""
+COHORTS = """select cohort as row, rfi_label as "column", customers from rhythm_shares_by_cohort
+    order by cohort, least_ratio, rfi_label"""
 
 
 def because(row: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
@@ -113,7 +115,9 @@ def rhythm(  # noqa: PLR0913 - every keyword is a setting of the score
         "rfi_label": ("text", "How far into the own cycle", "customers"),
         "customers": ("integer", "How many of the cohort"),
         "share": ("decimal", "Of all customers of the cohort, 0 to 1"),
+        "least_ratio": ("decimal", "The smallest share of the cycle passed among them"),
     },
+    picture=Picture("matrix", COHORTS, "Purchase rhythm by cohort of first purchase"),
 )
 def rhythm_shares_by_cohort(
     tables: Tables, *, as_of: date, period: Literal["quarter", "month"] = "quarter"
@@ -126,4 +130,4 @@ def rhythm_shares_by_cohort(
     quarter = sa.literal("-Q") + sa.cast(whole(month + 2, 3), sa.Text)
     number = either(month < 10, "-0", "-") + sa.cast(month, sa.Text)
     cohort = sa.cast(year, sa.Text) + (quarter if period == "quarter" else number)
-    return cycles.shares(sa.select(cohort.label("cohort"), r.rfi_label).subquery(), "cohort")
+    return cycles.shares(sa.select(cohort.label("cohort"), r.rfi_label, r.rfi_ratio).subquery(), "cohort")

@@ -13,12 +13,14 @@ import sqlalchemy as sa
 from pydantic import Field
 
 from octo_dagster.errors import ConfigError
-from octo_dagster.score import Tables, Told, score
+from octo_dagster.score import Picture, Tables, Told, score
 from octo_dagster.scoring import cycles
 from octo_dagster.scoring.cycles import SHRINKAGE, SINGLE, STAGES, TOO_FEW, Label, Minimum, Shrinkage, Stages
 from octo_dagster.scoring.portable import either
 from octo_dagster.scoring.segments import Language
 
+CATEGORIES = """select category as row, rfi_label as "column", customers from rhythm_shares_by_category
+    order by sum(customers) over (partition by category) desc, category, least_ratio, rfi_label"""
 KEY = ("customer_id", "category")
 Category = Annotated[str, Field(min_length=1)]
 
@@ -176,9 +178,11 @@ def rhythm_of_categories(
         "rfi_label": ("text", "How far into the own cycle of the category", "customers"),
         "customers": ("integer", "How many who bought in the category"),
         "share": ("decimal", "Of all who bought in the category, 0 to 1"),
+        "least_ratio": ("decimal", "The smallest share of the cycle passed among them"),
     },
+    picture=Picture("matrix", CATEGORIES, "Purchase rhythm by product category"),
 )
 def rhythm_shares_by_category(tables: Tables, *, as_of: date) -> sa.Select[Any]:
     """How many customers of each category are early, late or gone."""
     r = tables["rhythm_by_category"].c
-    return cycles.shares(sa.select(r.category, r.rfi_label).subquery(), "category")
+    return cycles.shares(sa.select(r.category, r.rfi_label, r.rfi_ratio).subquery(), "category")

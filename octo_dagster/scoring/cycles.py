@@ -210,9 +210,12 @@ def apart(p: Columns, minimum: int, labels: tuple[Label, Label], language: Langu
 
 
 def shares(labelled: sa.FromClause, group: str) -> sa.Select[Any]:
-    """`group`, rfi_label, how many rows of `labelled` have the two, and their share of the group's rows."""
+    """`group`, rfi_label, how many rows of `labelled` have the two, their share of the group's rows, and the
+    smallest rfi_ratio among them, which puts stages in their order."""
     g, label = labelled.c[group], labelled.c.rfi_label
-    counted = sa.select(g, label, sa.func.count().label("customers")).group_by(g, label).subquery("counted")
+    least = sa.func.min(labelled.c.rfi_ratio).label("least_ratio")
+    counted = sa.select(g, label, sa.func.count().label("customers"), least).group_by(g, label).subquery()
     c = counted.c
-    total = sa.cast(sa.func.sum(c.customers).over(partition_by=c[group]), sa.Double)
-    return sa.select(*c, rounded(sa.cast(c.customers, sa.Double) / total, 4).label("share"))
+    everybody = sa.cast(sa.func.sum(c.customers).over(partition_by=c[group]), sa.Double)
+    share = rounded(sa.cast(c.customers, sa.Double) / everybody, 4)
+    return sa.select(c[group], c.rfi_label, c.customers, share.label("share"), c.least_ratio)

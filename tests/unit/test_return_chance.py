@@ -14,6 +14,7 @@ import pytest
 from assets.scores.return_chance import return_chance, return_chance_check
 from octo_dagster.scoring import compute as scoring
 from octo_dagster.scoring import logistic
+from octo_dagster.scoring.pictures import draw
 from octo_dagster.scoring.settings import load_settings
 from octo_dagster.warehouse import Warehouse
 from tests.orders import SCHEMA, rows_of
@@ -145,6 +146,25 @@ def test_the_check_sets_chances_beside_what_came(orders: Rows, tmp_path: Path) -
     assert sorted(row["predicted"] for row in rows) == [row["predicted"] for row in rows]
     assert all(abs(row["predicted"] - row["observed"]) < Decimal("0.12") for row in rows)
     assert outcome(return_chance_check, purchases(40), tmp_path) == []
+
+
+@pytest.mark.parametrize("customers", [1_300, 40])
+def test_pictures_are_drawn_with_and_without_chances(customers: int, tmp_path: Path) -> None:
+    """Bars of tenths in their order, or one of why there is no chance; and the check's, which may be empty."""
+    labels = []
+    for score in (return_chance, return_chance_check):
+        outcome(score, purchases(customers), tmp_path)
+        assert score.picture is not None
+        with Warehouse(tmp_path).connect() as connection:
+            rows = connection.sql(score.picture.query).to_arrow_table().to_pylist()
+        assert draw(score, rows).startswith(b"\x89PNG")
+        labels.append([row["label"] for row in rows])
+    tenths, fifths = labels
+    if customers == 40:
+        assert labels == [["too few customers: 40 of 1,000"], []]
+    else:
+        assert (tenths[0], tenths[-1]) == ("0–10 %", "90–100 %")
+        assert fifths == [f"fifth {n}" for n in range(1, 6)]
 
 
 def test_it_says_what_the_chance_rests_on(chances: Rows) -> None:

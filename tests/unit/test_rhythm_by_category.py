@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assets.scores.rhythm import rhythm
+from assets.scores.rhythm import rhythm, rhythm_shares_by_cohort
 from assets.scores.rhythm_by_category import (
     rhythm_by_category,
     rhythm_of_categories,
@@ -21,7 +21,9 @@ from assets.scores.rhythm_by_category import (
 )
 from octo_dagster.errors import ConfigError
 from octo_dagster.scoring.library import arranged
+from octo_dagster.scoring.pictures import draw
 from octo_dagster.scoring.settings import checked_settings, load_settings
+from octo_dagster.warehouse import Warehouse
 from tests.scoring_cases import Given, by_hand, computed
 
 AS_OF = date(2024, 6, 30)
@@ -178,11 +180,28 @@ def test_a_category_given_twice_is_refused() -> None:
 def test_shares_by_category(tmp_path: Path) -> None:
     """Of each category, how many customers stand where; the shares add up to 1."""
     rows = computed(rhythm_shares_by_category, shop(BOUGHT), tmp_path, AS_OF, rhythm_by_category)
-    assert [tuple(row.values()) for row in rows] == [
+    assert [tuple(row.values())[:4] for row in rows] == [
         ("Hats & caps", "recent purchase", 1, Decimal("0.5000")),
         ("Hats & caps", "single purchase", 1, Decimal("0.5000")),
         ("Shoes", "inactive", 1, Decimal("1.0000")),
     ]
+
+
+def test_pictures_have_their_stages_in_order(tmp_path: Path) -> None:
+    """Each score's picture is drawn from its table; stages go from the shortest wait to the longest."""
+    for score, before in (
+        (rhythm, ()),
+        (rhythm_shares_by_category, (rhythm_by_category,)),
+        (rhythm_shares_by_cohort, (rhythm,)),
+    ):
+        gone: list[Bought] = [("d", day, "boot", "completed") for day in (0, 10)]
+        computed(score, shop([*BOUGHT, *gone]), tmp_path, AS_OF, *before)
+        assert score.picture is not None
+        with Warehouse(tmp_path).connect() as connection:
+            rows = connection.sql(score.picture.query).to_arrow_table().to_pylist()
+        assert draw(score, rows).startswith(b"\x89PNG")
+        if score is rhythm:
+            assert [row["label"] for row in rows] == ["recent purchase", "inactive", "single purchase"]
 
 
 def test_the_rhythms_settings_hold_here_too(tmp_path: Path) -> None:
