@@ -166,12 +166,32 @@ def test_files_are_checked_together(tmp_path: Path) -> None:
     assert any(line.startswith("short.yaml: audiences: ") for line in told)
 
 
+PROFILE = pa.schema(
+    {
+        "customer_id": pa.string(),
+        "email": pa.string(),
+        "email_consent": pa.bool_(),
+        "orders": pa.int64(),
+        "first_order_at": pa.timestamp("us"),
+        "rfm_recency": pa.int64(),
+        "rfm_frequency_monetary": pa.int64(),
+    }
+)
+
+
 def test_the_shipped_files_fit_together() -> None:
-    """Every shipped audience and list is described, and in one line as its asset shows it."""
-    project = Project(ASSETS.parent, ASSETS.parent / ".octo-none")
-    assert project.roster.audiences
-    for priority in project.roster.priorities.values():
-        assert priority.description
+    """Every shipped audience and list has a description, and its rule runs over a profile."""
+    shipped = Project(ASSETS.parent, ASSETS.parent / ".octo-none").roster
+    assert shipped.audiences
+    assert shipped.priorities
+    for name, audience in shipped.audiences.items():
+        assert audience.description
+        assert members(shipped, name, PROFILE.empty_table()) == ""
+    assert all(priority.description for priority in shipped.priorities.values())
+
+
+def test_an_audience_in_one_line() -> None:
+    """What its file says, as its asset shows it."""
     assert Audience(name="a", rule="x  >\n 1", exclude=("b", "c")).said == "rule: x > 1; exclude: b, c"
 
 

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from decimal import Decimal
-from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 import pytest
 
-from octo_dagster import document
 from octo_dagster.errors import ConfigError
-from octo_dagster.scoring.audiences import Audience
 from octo_dagster.scoring.rules import columns_of, where_sql
 
-AUDIENCES = sorted((Path(__file__).parents[2] / "assets/audiences").glob("*.yaml"))
 ROWS = pa.table(
     {
         "customer_id": pa.array(["1", "2", "3", "4"]),
@@ -163,12 +159,3 @@ def test_the_columns_a_rule_names() -> None:
 def test_text_cannot_leave_its_quotes() -> None:
     """A constant with quotes in it is text to DuckDB, never SQL."""
     assert members('city == "\' or 1=1 --"') == ""
-
-
-@pytest.mark.parametrize("path", AUDIENCES, ids=lambda path: path.stem)
-def test_the_shipped_audiences_are_rules(path: Path) -> None:
-    """Every shipped audience has a description and a rule that runs over a profile."""
-    audience = document.load(path, Audience)
-    assert audience.name == path.stem
-    assert audience.description
-    assert set(members(str(audience.rule))) < set("1234")
