@@ -290,7 +290,12 @@ def loaded(path: Path) -> ModuleType:
         raise ConfigError(f"{path.name}: not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their module up by name
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as wrong:
+        raise ConfigError(f"{path.name}: line {wrong.lineno}: {wrong.msg}") from None
+    except ImportError as wrong:
+        raise ConfigError(f"{path.name}: {wrong}") from None
     return module
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -235,21 +235,20 @@ def facts(tables: Tables, used: set[str], as_of: date, carried: frozenset[str]) 
     for name, table in tables.items():
         if name != CUSTOMERS:
             joins = joins.outerjoin(table, table.c.customer_id == customers.c.customer_id)
-    known = customers.c.created_at
     columns = [customers.c.customer_id, *found.values(), day(as_of).label("as_of")]
-    query = (
-        sa.select(*columns)
-        .select_from(joins)
-        .where(
-            sa.or_(
-                known.is_(None), known < sa.cast(sa.literal(str(midnight_after(as_of)), sa.Text), sa.DateTime)
-            )
-        )
-    )
+    query = sa.select(*columns).select_from(joins)
+    if "created_at" in customers.c:
+        known = customers.c.created_at
+        query = query.where(sa.or_(known.is_(None), known < moment(midnight_after(as_of))))
     types = {"customer_id": pa.string(), "as_of": pa.date32()}
     types |= {name: ARROW.get(type(column.type), pa.null()) for name, column in found.items()}
     schema = pa.schema(list(types.items()))
     return Facts(query.subquery("facts"), Reading(schema, as_of), schema)
+
+
+def moment(value: datetime) -> sa.ColumnElement[datetime]:
+    """A time as a typed constant: an untyped one is text to some databases."""
+    return sa.cast(sa.literal(str(value), sa.Text), sa.DateTime)
 
 
 def counted_as(points: sa.ColumnElement[Any], reason: str) -> sa.ColumnElement[Any]:

@@ -328,6 +328,22 @@ def test_misnamed_settings_are_told_the_scores_there_are(folder: Path) -> None:
         _ = project(folder, lagest={"least": 3}).scores
 
 
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("def own(:\n", "own.py: line 1: "),
+        ("import nothing_of_this_name\n", "own.py: No module named 'nothing_of_this_name'"),
+        ("from octo_dagster.score import scores\n", "own.py: cannot import name 'scores'"),
+    ],
+)
+def test_a_python_file_that_cannot_be_read(folder: Path, text: str, problem: str) -> None:
+    """A slip in a score's Python is told by file, and by line where Python knows it."""
+    (folder / "assets" / "scores" / "own.py").write_text(text)
+    with pytest.raises(ConfigError) as refused:
+        _ = project(folder).scores
+    assert refused.value.problems[0].startswith(problem)
+
+
 def test_two_files_in_a_circle(folder: Path) -> None:
     """Scores that read one another are refused by name."""
     one = {"points": [{"of": "two", "points": 1}]}
