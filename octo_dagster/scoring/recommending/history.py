@@ -138,7 +138,10 @@ class Days:
 
     def firsts(self) -> Bools:
         """Which rows are the most recent of a customer's product."""
-        return np.concatenate([[True], np.diff(self.keys()) != 0])[: len(self.product)]
+        found = np.ones(len(self.product), bool)
+        found[1:] = self.product[1:] != self.product[:-1]
+        found[self.start[:-1][np.diff(self.start) > 0]] = True
+        return found
 
     def keys(self) -> Ints:
         """customer × products + product, of every row."""
@@ -188,13 +191,14 @@ class History:
         oldest = np.roll(firsts, -1)  # a pair's oldest row stands before the next pair's most recent one
         recent = self.bought.age < days
         ever = np.bincount(self.bought.product[firsts], minlength=len(self.catalogue))
-        lately = np.unique(self.bought.customers()[recent])
+        lately = np.unique(np.searchsorted(self.bought.start, np.flatnonzero(recent), "right") - 1)
         buyers = np.bincount(self.people.country[lately], minlength=len(self.people.countries) + 1)
         return Popularity(self.by_country(firsts & recent), self.by_country(oldest & recent), buyers, ever)
 
     def by_country(self, rows: Bools) -> sp.csr_array:
         shape = (len(self.people.countries) + 1, len(self.catalogue))
-        where = (self.people.country[self.bought.customers()[rows]], self.bought.product[rows])
+        customer = np.searchsorted(self.bought.start, np.flatnonzero(rows), "right") - 1
+        where = (self.people.country[customer], self.bought.product[rows])
         return sp.csr_array(sp.coo_array((np.ones(len(where[0]), np.int64), where), shape=shape))
 
 
@@ -223,10 +227,10 @@ def asked(tables: Frames, query: str, as_of: date, **words: Any) -> dict[str, np
 def read_lines(tables: Frames, as_of: date, size: tuple[int, int]) -> tuple[Days, Days]:
     """What was bought and what came back."""
     lines = asked(tables, LINES, as_of)
-    back = lines["back"].astype(bool)
+    back = lines.pop("back").astype(bool)
     returned = sorted_days(lines["u"][back], lines["j"][back], lines["age"][back], size)
-    bought = sorted_days(lines["u"][~back], lines["j"][~back], lines["age"][~back], size, once=True)
-    return bought, returned
+    u, j, age = (lines.pop(name)[~back] for name in ("u", "j", "age"))
+    return sorted_days(u, j, age, size, once=True), returned
 
 
 def read_views(tables: Frames, as_of: date, within: int, size: tuple[int, int]) -> Days:
@@ -278,14 +282,18 @@ def sorted_days(
     """The rows sorted; with `once`, each customer, product and day a single time."""
     customers, products = size
     longest = int(age.max(initial=0)) + 1
-    key = (customer.astype(np.int64) * products + product) * longest + age
+    key = customer.astype(np.int64)
+    for by, more in ((products, product), (longest, age)):
+        key *= by
+        key += more
     key.sort()
     if once:
         key = key[np.concatenate([[True], np.diff(key) != 0])[: len(key)]]
-    pair, age = np.divmod(key, longest)
-    customer, product = np.divmod(pair, max(products, 1))
-    start = np.searchsorted(customer, np.arange(customers + 1))
-    return Days(start, product.astype(np.int32), age.astype(np.int32), products)
+    ages = (key % longest).astype(np.int32)
+    key //= longest
+    things = (key % max(products, 1)).astype(np.int32)
+    key //= max(products, 1)
+    return Days(np.searchsorted(key, np.arange(customers + 1)), things, ages, products)
 
 
 def only(days: Days, kept: Bools) -> Days:
@@ -296,12 +304,16 @@ def only(days: Days, kept: Bools) -> Days:
 
 def never_bought(viewed: Days, bought: Days) -> Days:
     """The views of products that their customer never bought."""
+    if not len(viewed.product):
+        return viewed
     found, _ = places(bought.keys(), viewed.keys())
     return only(viewed, ~found)
 
 
 def kept_back(returned: Days, bought: Days) -> Days:
     """The returns that were not followed by another purchase of the same product."""
+    if not len(returned.product):
+        return returned
     firsts = bought.firsts()
     found, place = places(bought.keys()[firsts], returned.keys())
     again = found.copy()

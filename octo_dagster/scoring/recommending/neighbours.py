@@ -143,13 +143,14 @@ def related(bought: Days, candidates: Bools, keep: int, exponent: float) -> Iter
 
     S_ij = G_ij / (G_ii^exponent · G_jj^(1-exponent)), 0 to 1, with G = X'X and X_uj = 1/√(products of u): an
     asymmetric cosine (Aiolli 2013) in which a wholesaler votes once (facts/scores.md §3.5)."""
-    owned = owners(bought)
-    votes = scaled(owned, inverse(np.sqrt(np.diff(owned.indptr))))
-    weight = np.asarray((votes * votes).sum(axis=0)).ravel()
+    votes = owners(bought)
+    votes.data = np.repeat(inverse(np.sqrt(np.diff(votes.indptr))), np.diff(votes.indptr))
+    weight: Floats = np.bincount(votes.indices, votes.data**2, minlength=bought.products)
     columns = np.flatnonzero(candidates)
     target = sp.csr_array(votes[:, columns])
     target.data = target.data * (inverse(weight) ** (1 - exponent))[columns][target.indices]
     source = scaled(sp.csr_array(votes.T), inverse(weight) ** exponent)
+    del votes
     step = max(CELLS // max(len(columns), 1), 1)
     for low in range(0, bought.products, step):
         block = source[low : low + step] @ target
