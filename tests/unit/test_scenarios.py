@@ -225,6 +225,19 @@ def test_a_consent_that_is_withdrawn_ends_the_action(tmp_path: Path) -> None:
     ]
 
 
+def test_a_file_that_changes_takes_nobody_back(tmp_path: Path) -> None:
+    """Steps moved to later days, or taken out, leave those who are past them where they are."""
+    warehouse = Warehouse(tmp_path)
+    fill(warehouse, {"customers": PERSON, "orders": [order("a", 0)]})
+    seen: list[tuple[Any, ...]] = []
+    for day, after in ((0, 2), (2, 2), (3, 10), (10, 10)):
+        steps = [{"channel": "email"}, {"channel": "call", "after": after}]
+        scenarios = scenarios_of({"x": {"rule": "orders >= 1", "steps": steps}})
+        _, (row,) = run_again(warehouse, scenarios, START + timedelta(days=day))
+        seen.append((row["step"], row["action"], row["actions"], row["step_on"].isoformat()))
+    assert seen == [(1, "email", 1, "2024-06-01"), *[(2, "call", 2, "2024-06-03")] * 3]
+
+
 def test_who_may_not_be_contacted_never_enters(tmp_path: Path) -> None:
     """A shop's column `do_not_contact` keeps people out, and ends every action of those inside."""
     warehouse = Warehouse(tmp_path)
