@@ -172,32 +172,37 @@ def first_moment(as_of: date, window: int) -> datetime:
 def sums_of(
     sent: sa.Subquery, as_of: date, windows: Windows, returns: tuple[str, ...], half_life: int
 ) -> sa.Subquery:
-    """One row per customer ever sent a message: counts by window, channel and kind, and weighted totals."""
+    """One row per customer ever sent a message: counts by window, channel and kind, and weighted totals.
+
+    The many counts are of the longest window only: apart from the few of all time they are far cheaper."""
     s, arrived, longest = sent.c, sent.c.arrived == 1, max(windows)
     returned = sa.and_(arrived, sa.or_(*(s[kind] == 1 for kind in returns)))
-    weight = weight_of_age(days(day(as_of), s.sent_at), half_life)
-    lately = s.sent_at >= first_moment(as_of, longest)
     counted: dict[str, sa.ColumnElement[bool]] = {}
     for window in windows:
         inside = sa.and_(arrived, s.sent_at >= first_moment(as_of, window))
         counted[f"messages_{window}d"] = inside
         counted |= {f"messages_{name}_{window}d": sa.and_(inside, s.channel == name) for name in CHANNELS}
-    counted |= {f"responses_{kind}_{longest}d": sa.and_(lately, s[kind] == 1) for kind in KINDS}
-    counted[f"messages_returned_{longest}d"] = sa.and_(returned, lately)
-    counted |= {"received": arrived, "returned": returned}
-    weighed = {"w_received": arrived, "w_returned": returned}
+    counted |= {f"responses_{kind}_{longest}d": s[kind] == 1 for kind in KINDS}
+    counted[f"messages_returned_{longest}d"] = returned
+    lately = per_customer(sent, counted).where(s.sent_at >= first_moment(as_of, longest)).subquery("lately")
+    weight = weight_of_age(days(day(as_of), s.sent_at), half_life)
+    weighed = [
+        sa.cast(sa.func.sum(either(condition, weight, 0)), sa.BigInteger).label(name)
+        for name, condition in (("w_received", arrived), ("w_returned", returned))
+    ]
+    totals = per_customer(sent, {"received": arrived, "returned": returned})
+    ever = totals.add_columns(*weighed).subquery("ever")
     return (
-        sa.select(
-            s.customer_id,
-            *(sa.func.count(either(condition, 1)).label(name) for name, condition in counted.items()),
-            *(
-                sa.cast(sa.func.sum(either(condition, weight, 0)), sa.BigInteger).label(name)
-                for name, condition in weighed.items()
-            ),
-        )
-        .group_by(s.customer_id)
+        sa.select(*ever.c, *(lately.c[name] for name in counted))
+        .select_from(ever.outerjoin(lately, lately.c.customer_id == ever.c.customer_id))
         .subquery("summed")
     )
+
+
+def per_customer(sent: sa.Subquery, counted: Mapping[str, sa.ColumnElement[bool]]) -> sa.Select[Any]:
+    """For each customer, how many messages meet each condition."""
+    counts = (sa.func.count(either(condition, 1)).label(name) for name, condition in counted.items())
+    return sa.select(sent.c.customer_id, *counts).group_by(sent.c.customer_id)
 
 
 def alone_of(messages: sa.FromClause, events: sa.FromClause, as_of: date, longest: int) -> sa.Subquery:

@@ -1,8 +1,8 @@
 -- Marketing pressure with its default settings, as a careful person writes it for DuckDB.
-with told as (
+with told as not materialized (
     select message_id, replace(replace(replace(lower(event_type), ' ', ''), '_', ''), '-', '') as kind
     from message_events where message_id is not null and occurred_at < date '$as_of' + 1),
-heard as (
+heard as not materialized (
     select message_id,
            bool_or(kind in ('delivered', 'delivery', 'received', 'receivedemail', 'receivedsms', 'receivedpush')) as delivered,
            bool_or(kind in ('open', 'opens', 'opened', 'uniqueopened', 'firstopening', 'openedemail', 'openedpush')) as opened,
@@ -26,7 +26,7 @@ heard as (
                'bounced', 'hardbounce', 'hardbounces', 'bouncedemail', 'blocked', 'dropped', 'droppedemail', 'rejected',
                'undelivered', 'invalid', 'failed')) as other
     from told group by message_id),
-named as (
+named as not materialized (
     select customer_id, sent_at, message_id, date_diff('day', sent_at::date, date '$as_of') as age,
            case replace(replace(replace(lower(channel), ' ', ''), '_', ''), '-', '')
                when 'email' then 'email' when 'newsletter' then 'email'
@@ -37,14 +37,14 @@ named as (
                when 'call' then 'call' when 'phone' then 'call' when 'telephone' then 'call' when 'appel' then 'call'
                else 'other' end as channel
     from messages where sent_at < date '$as_of' + 1),
-sent as (
+sent as not materialized (
     select customer_id, age, channel, delivered, opened, machine_opened, clicked, replied, redeemed, unsubscribed, complained,
            bounced, other,
            coalesce(not bounced or delivered or opened or machine_opened or clicked or replied or redeemed, true) as arrived,
            coalesce(arrived and (opened or clicked or replied or redeemed), false) as returned,
            floor(exp(age * (-ln(2) / 90)) * 1000000 + 0.5)::bigint as weight
     from named left join heard using (message_id)),
-summed as (
+lately as (
     select customer_id,
            count(*) filter (arrived and age < 7) as n7,
            count(*) filter (arrived and age < 7 and channel = 'email') as e7,
@@ -60,22 +60,25 @@ summed as (
            count(*) filter (arrived and age < 28 and channel = 'push') as p28,
            count(*) filter (arrived and age < 28 and channel = 'call') as c28,
            count(*) filter (arrived and age < 28 and channel = 'other') as o28,
-           count(*) filter (arrived and age < 90) as n90,
-           count(*) filter (arrived and age < 90 and channel = 'email') as e90,
-           count(*) filter (arrived and age < 90 and channel = 'sms') as s90,
-           count(*) filter (arrived and age < 90 and channel = 'letter') as l90,
-           count(*) filter (arrived and age < 90 and channel = 'push') as p90,
-           count(*) filter (arrived and age < 90 and channel = 'call') as c90,
-           count(*) filter (arrived and age < 90 and channel = 'other') as o90,
-           count(*) filter (age < 90 and delivered) as delivered, count(*) filter (age < 90 and opened) as opened,
-           count(*) filter (age < 90 and machine_opened) as machine_opened, count(*) filter (age < 90 and clicked) as clicked,
-           count(*) filter (age < 90 and replied) as replied, count(*) filter (age < 90 and redeemed) as redeemed,
-           count(*) filter (age < 90 and unsubscribed) as unsubscribed, count(*) filter (age < 90 and complained) as complained,
-           count(*) filter (age < 90 and bounced) as bounced, count(*) filter (age < 90 and other) as other,
-           count(*) filter (age < 90 and returned) as returned90,
-           count(*) filter (arrived) as n, count(*) filter (returned) as r,
+           count(*) filter (arrived) as n90,
+           count(*) filter (arrived and channel = 'email') as e90,
+           count(*) filter (arrived and channel = 'sms') as s90,
+           count(*) filter (arrived and channel = 'letter') as l90,
+           count(*) filter (arrived and channel = 'push') as p90,
+           count(*) filter (arrived and channel = 'call') as c90,
+           count(*) filter (arrived and channel = 'other') as o90,
+           count(*) filter (delivered) as delivered, count(*) filter (opened) as opened,
+           count(*) filter (machine_opened) as machine_opened, count(*) filter (clicked) as clicked,
+           count(*) filter (replied) as replied, count(*) filter (redeemed) as redeemed,
+           count(*) filter (unsubscribed) as unsubscribed, count(*) filter (complained) as complained,
+           count(*) filter (bounced) as bounced, count(*) filter (other) as other,
+           count(*) filter (returned) as returned90
+    from sent where age < 90 group by customer_id),
+ever as (
+    select customer_id, count(*) filter (arrived) as n, count(*) filter (returned) as r,
            sum(weight) filter (arrived) as wn, sum(weight) filter (returned) as wr
     from sent group by customer_id),
+summed as (select * from ever left join lately using (customer_id)),
 alone as (
     select e.customer_id, count(*) as alone
     from message_events e left join messages m on m.message_id = e.message_id
