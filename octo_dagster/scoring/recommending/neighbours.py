@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
+from scipy.linalg import lapack
 
 from octo_dagster.scoring.recommending.history import Bools, Days, Floats, Ints
 
@@ -145,7 +146,7 @@ def related(bought: Days, candidates: Bools, keep: int, exponent: float) -> Iter
     asymmetric cosine (Aiolli 2013) in which a wholesaler votes once (facts/scores.md §3.5)."""
     votes = owners(bought)
     votes.data = np.repeat(inverse(np.sqrt(np.diff(votes.indptr))), np.diff(votes.indptr))
-    weight: Floats = np.bincount(votes.indices, votes.data**2, minlength=bought.products)
+    weight = np.bincount(votes.indices, votes.data**2, minlength=bought.products).astype(np.float64)
     columns = np.flatnonzero(candidates)
     target = sp.csr_array(votes[:, columns])
     target.data = target.data * (inverse(weight) ** (1 - exponent))[columns][target.indices]
@@ -187,7 +188,10 @@ def lengthened(rows: sp.csr_array) -> sp.csr_array:
 
 
 def pool(bought: Days, candidates: Bools, draw: Ints, sizes: tuple[int, float]) -> Pool:
-    """At most so many buyers drawn by lot, all of them in a shop that has no more; and a half-life."""
+    """At most so many buyers drawn by lot, all of them in a shop that has no more; and a half-life.
+
+    Looking at everybody would be quadratic. NDCG@10 of `reorder` on Complete Journey (2017-10-09, 2,469
+    customers): .3929 among all, .3919 among 1,000, .3909 among 250, .3880 without neighbours."""
     size, half_life = sizes
     buyers = np.flatnonzero(np.diff(bought.start) > 0)
     chosen = np.sort(buyers[np.lexsort((buyers, draw[buyers]))[:size]])
@@ -205,7 +209,9 @@ def ease(bought: Days, regularisation: float) -> npt.NDArray[np.float64]:
     owned = owners(bought)
     gram = sp.csr_array(owned.T @ owned).toarray()
     gram[np.diag_indices_from(gram)] += regularisation
-    inverted = np.linalg.inv(gram)
+    factor, _ = lapack.dpotrf(gram, overwrite_a=True)  # symmetric and, by its diagonal, positive definite
+    upper, _ = lapack.dpotri(factor, overwrite_c=True)
+    inverted = np.triu(upper) + np.triu(upper, 1).T
     weights: npt.NDArray[np.float64] = -inverted / np.diag(inverted)
     np.fill_diagonal(weights, 0)
     return weights
