@@ -70,7 +70,9 @@ def refresh(
     progress("join the profile")
     made = profile.build(project.warehouse, project.told_scores, day)
     progress("look at the audiences")
-    tracked = memberships.track(project.warehouse, project.conditions(), day) if project.audiences else None
+    # Of an audience whose file is gone everybody leaves, be it the last.
+    watched = project.audiences or memberships.latest(project.warehouse)
+    tracked = memberships.track(project.warehouse, project.conditions(), day) if watched else None
     return Refreshed(tuple(pulled), tuple(conformed), tuple(scored), made, followed, tracked)
 
 

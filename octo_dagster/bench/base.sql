@@ -1,4 +1,4 @@
--- A made-up shop of $customers customers, ten orders and 25 lines each, the same at every run: customers
+-- A made-up shop of $customers customers and $products products, ten orders and 25 lines each, the same at every run: customers
 -- buy unevenly, mostly among a hundred products near to them, popular products more; 20 messages a year.
 create table customers as
     select 'c' || i as customer_id, 'c' || i || '@example.com' as email, null::varchar as phone,
@@ -13,7 +13,7 @@ create table products as
         'https://shop.example/' || i || '.jpg' as image_url, 'https://shop.example/' || i as url,
         cast(hash(i, 51) % 20000 / 100 as decimal(18, 2)) as price, hash(i, 52) % 50 <> 0 as in_stock,
         timestamp '2019-01-01' + to_days(cast(hash(i, 53) % 2500 as integer)) as created_at
-    from range(20000) t(i);
+    from range($products) t(i);
 create table stores as
     select 's' || i as store_id, 'Store ' || i as name, null::varchar as city, i = 0 as is_online from range(40) t(i);
 create table orders as
@@ -31,9 +31,9 @@ update orders set gross_amount = net_amount, discount_amount = 0 where hash(orde
 create table order_lines as
     select 'o' || (i // 5 * 2 + (i % 5) // 3) as order_id, i as line_no,
         'p' || cast(case when hash(i, 20) % 10 < 7
-            then (coalesce(hash('c' || cast(floor($customers * pow(hash(i // 5 * 2 + (i % 5) // 3, 2) % 1000000000 / 1e9, 1.2)) as bigint), 21), 0) % 200) * 100
+            then (coalesce(hash('c' || cast(floor($customers * pow(hash(i // 5 * 2 + (i % 5) // 3, 2) % 1000000000 / 1e9, 1.2)) as bigint), 21), 0) % ($products // 100)) * 100
                 + cast(floor(100 * pow(hash(i, 22) % 1000000 / 1e6, 2)) as bigint)
-            else cast(floor(20000 * pow(hash(i, 23) % 1000000 / 1e6, 3)) as bigint) end as bigint) as product_id,
+            else cast(floor($products * pow(hash(i, 23) % 1000000 / 1e6, 3)) as bigint) end as bigint) as product_id,
         cast(1 + hash(i, 24) % 3 as decimal(18, 3)) as quantity,
         cast(10 as decimal(18, 2)) as gross_amount, cast(0 as decimal(18, 2)) as discount_amount,
         cast(10 as decimal(18, 2)) as net_amount, hash(i, 25) % 100 = 0 as is_return

@@ -69,11 +69,13 @@ def measured(root: Path, customers: int, turns: int) -> dict[str, Costs]:
     return {name: best([process("octo", name, root) for _ in range(turns)]) for name in arranged().scores}
 
 
-def generate(warehouse: Warehouse, customers: int) -> None:
+def generate(warehouse: Warehouse, customers: int, products: int = 20_000) -> None:
     """The canonical tables of `base.sql`, each with about as many rows as it says."""
     with duckdb.connect(config={"memory_limit": "4GB"}) as connection:
         connection.execute("set enable_progress_bar = false")
-        connection.execute(Template((HERE / "base.sql").read_text()).substitute(customers=customers))
+        connection.execute(
+            Template((HERE / "base.sql").read_text()).substitute(customers=customers, products=products)
+        )
         for (name,) in connection.sql("select table_name from duckdb_tables()").fetchall():
             warehouse.replace(name, connection.sql(f'from "{name}"').to_arrow_reader())
 
