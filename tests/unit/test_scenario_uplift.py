@@ -123,7 +123,7 @@ STORY = """select * from (values
     ('x', 'a', date '2024-01-01', false, 30, timestamp '2023-12-01', null),
     ('x', 'b', date '2024-01-01', true, 30, timestamp '2023-12-01', null),
     ('x', 'c', date '2024-01-01', false, 30, null, null),
-    ('x', 'a', date '2024-03-01', false, 30, timestamp '2023-12-01', null),
+    ('x', 'a', date '2024-02-01', false, 30, timestamp '2023-12-01', null),
     ('y', 'd', date '2024-01-01', false, 30, timestamp '2024-01-01 08:00', null),
     ('y', 'e', date '2024-02-02', false, 30, null, null))
     t(scenario, customer_id, entered_on, holdout, measured_days, last_order_at, left_on)"""
@@ -131,6 +131,7 @@ ORDERS = [
     order("a", -60, "50.00"),  # 2024-01-01, the day of entering
     order("a", -30, "5.00"),  # 2024-01-31, the last day
     order("a", -40, "-15.00", "returned"),
+    order("a", -25, "900.00"),  # 2024-02-05, after the second time he entered
     order("b", -45, "500.00", "cancelled"),
     order("b", -29, "500.00"),  # 2024-02-01, a day too late
     order("c", -50, "12.50"),
