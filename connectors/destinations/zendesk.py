@@ -6,10 +6,10 @@
     key.to: external_id
 
 Users are found by external id, or adopted by their address when `email` is mapped and Zendesk knows it: they
-then carry the shop's id, instead of any other. A new one needs `name`. An address is written once: an update
-only adds a second one (reference, Users), so map `name` and `email` with `create_only: true`. For a segment
-map a boolean: it becomes a checkbox, and with `tag_people` Zendesk itself puts that field's tag on its people
-and takes it off, and no other tag.
+then carry the shop's id, instead of any other. A new one needs `name`. An update only adds an address beside
+the first (reference, Users), so a changed one is then put first; map it with `create_only: true` where agents
+are to decide that. For a segment map a boolean: it becomes a checkbox, and with `tag_people` Zendesk itself
+puts that field's tag on its people and takes it off, and no other tag.
 
 Nobody is deleted, suspended, verified, given a role or written to: no call made here can say so.
 """
@@ -76,7 +76,7 @@ class Zendesk(Destination[Desk]):
     modes: ClassVar[frozenset[Mode]] = frozenset(Mode)
     place: ClassVar[tuple[str, ...]] = ("object",)
     in_order: ClassVar[bool] = False
-    poll_seconds: ClassVar[tuple[float, float]] = (0.5, 10.0)
+    poll_seconds: ClassVar[tuple[float, float]] = (1.0, 15.0)
 
     def key_problem(self, key_field: str) -> str | None:
         return None if key_field == users.KEY else f"must be {users.KEY}"
@@ -173,7 +173,7 @@ class Zendesk(Destination[Desk]):
         status, url, method = response.status_code, response.request.url or "", response.request.method
         if status == 403 and "_many" in url and method != "GET":
             return None  # user bulk import is off until the owner asks for it: one by one, then
-        if status == 422 and "/user_fields" in url:
+        if status == 422 and ("/user_fields" in url or "/make_primary" in url):
             return None
         if status == 404 and method == "PUT" and "/users/" in url:
             return None  # the user went away between the look and the call

@@ -16,6 +16,7 @@ from zenpy import Zenpy
 from zenpy.lib.api_objects import Ticket, User, UserField
 from zenpy.lib.exception import APIException
 
+from octo_dagster.destination import words
 from octo_dagster.errors import BatchRejected
 
 MANY = 100
@@ -107,6 +108,14 @@ class Desk:
                 plain.append(quote(key, safe=""))  # zenpy puts it into the address as it is
         for some in packed(plain):
             yield from self.client.users(external_ids=some)
+
+    def put_first(self, number: int, email: str) -> str | None:
+        """Make an address the user has the first one; why not, when Zendesk will not or has it not."""
+        for identity in self.client.users.identities(id=number):
+            if identity.type == "email" and identity.value.lower() == email.lower():
+                refused = refusal(lambda: self.client.users.identities.make_primary(number, identity.id))  # noqa: B023
+                return words(refused) if refused is not None else None
+        return "Zendesk keeps another address"
 
     def external_id(self, number: int) -> str | None:
         """The external id of the user Zendesk knows by this number."""

@@ -200,12 +200,16 @@ def addressing(changes: Iterable[Change]) -> dict[str, str]:
 
 
 def misaddressed(desk: Desk, batch: Batch, told: Mapping[str, Receipt]) -> dict[str, Receipt]:
-    """The accepted changes whose address became a second one: Zendesk goes on using the first."""
+    """The accepted changes whose address is not the user's first one: an update only adds it (reference,
+    Users: "email"), and Zendesk goes on using the first. It is put first; rejected where that cannot be."""
     written = {k: v for k, v in addressing(batch.changes).items() if k in told and is_done(told[k])}
-    first = {fold(user.external_id): fold(user.email) for user in desk.users(written) if user.email}
-    why = "email: Zendesk keeps another address as the first one; map it with create_only"
-    other = [key for key, email in written.items() if first.get(fold(key), email) != email]
-    return {key: Receipt(key, Outcome.REJECTED, why) for key in other}
+    held = {fold(user.external_id): user for user in desk.users(written)}
+    refused = {}
+    for key, email in written.items():
+        user = held.get(fold(key))
+        if user is not None and fold(user.email) != email and (why := desk.put_first(user.id, email)):
+            refused[key] = Receipt(key, Outcome.REJECTED, f"email: {why}")
+    return refused
 
 
 def is_done(receipt: Receipt) -> bool:

@@ -117,18 +117,37 @@ def test_a_user_known_by_address_is_adopted(front: Front) -> None:
 
 
 @pytest.mark.parametrize("many", [True, False])
-def test_a_second_address_is_not_taken_for_the_first(front: Front, many: bool) -> None:
-    """Zendesk adds a new address beside the old one; the row is rejected and says so, its neighbour not."""
-    front.person("Ada", external_id="c1", email="old@example.com")
+def test_a_changed_address_becomes_the_first(front: Front, many: bool) -> None:
+    """Zendesk only adds a new address beside the old one; it is put first, and the old one is kept."""
+    ada = front.person("Ada", external_id="c1", email="old@example.com")
     records: dict[str, Fields] = {
-        "c1": {"email": "new@example.com"},
+        "c1": {"email": "New@example.com"},
         "c2": {**BOB, "email": "bob@example.com"},
     }
     told = front.do(Op.UPSERT, records if many else {"c1": records["c1"]})
-    assert told["c1"].outcome is Outcome.REJECTED
-    assert "create_only" in (told["c1"].reason or "")
-    assert [r.outcome for key, r in told.items() if key != "c1"] == [Outcome.ACCEPTED] * many
-    assert front.user("c1").email == "old@example.com"
+    assert {receipt.outcome for receipt in told.values()} == {Outcome.ACCEPTED}
+    assert ada.emails == ["New@example.com", "old@example.com"]
+    front.calls.clear()
+    front.do(Op.UPSERT, records)
+    assert [call for call in front.asked() if "identities" in call] == []
+    assert front.account.mailed == []
+
+
+def test_an_address_that_cannot_be_first_is_rejected(front: Front) -> None:
+    """What Zendesk refuses, or has not got at all, is that row's reason; its neighbours are done."""
+    for key in ("c1", "c2"):
+        front.person(key, external_id=key, email=f"{key}@example.com")
+    records: dict[str, Fields] = {"c1": {"email": "new@example.com"}, "c2": {"rfm": "x"}}
+    front.sandbox.fault("zendesk", "error_before", path="make_primary", status=422)
+    told = front.do(Op.UPSERT, records)
+    assert (told["c1"].outcome, told["c2"].outcome) == (Outcome.REJECTED, Outcome.ACCEPTED)
+    assert told["c1"].reason == "email: Service unavailable"
+    batch = front.start(Op.UPSERT, records)
+    front.twin.work()
+    front.user("c1").emails.remove("new@example.com")
+    answer = front.destination.settle(front.api, batch)
+    assert answer is not None
+    assert [receipt.reason for receipt in answer.receipts] == ["email: Zendesk keeps another address", None]
 
 
 def test_nobody_loses_name_or_address(front: Front) -> None:
