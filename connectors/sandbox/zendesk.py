@@ -28,6 +28,7 @@ from connectors.sandbox.zendesk_users import Users
 from connectors.sandbox.zendesk_wire import API, Throttled, listed, part, read, said
 
 FIELDS_PAGE = 100
+TOO_MANY = "Number of allowed API requests per minute exceeded"
 
 
 class Zendesk(Users, Tickets):
@@ -43,6 +44,10 @@ class Zendesk(Users, Tickets):
         """How many looks find it working after that."""
         self.bulk_import = True
         """Whether the account's owner had user bulk import switched on; it is off at first."""
+        self.quota: int | None = None
+        """Calls an account may make in a minute, of the clock's; None: as many as it likes."""
+        self.minute = (0, 0)
+        """The minute of the last call, and the calls in it."""
         self.token_seconds = 1800.0
         self.accounts = [Account("octo", 360_000_000_000), Account("octo-two", 420_000_000_000)]
         self.clients = {
@@ -79,6 +84,7 @@ class Zendesk(Users, Tickets):
                 self.work()
                 if request.method != "GET":
                     self.bodies.append((request.method, path, request.get_json(silent=True)))
+                self.count()
             made = super().answer(request)
         except Refused as refused:
             made = said(refused.body, refused.status)
@@ -87,6 +93,13 @@ class Zendesk(Users, Tickets):
         made.headers["x-rate-limit"] = "700"
         made.headers["x-rate-limit-remaining"] = "699"  # says nothing of the limits per user (recorded)
         return made
+
+    def count(self) -> None:
+        """One call more in this minute; Throttled over quota, until the next minute begins."""
+        now, (minute, calls) = self.clock(), self.minute
+        self.minute = (int(now // 60), calls + 1 if minute == int(now // 60) else 1)
+        if self.quota is not None and self.minute[1] > self.quota:
+            raise Throttled(TOO_MANY, 60 - now % 60)
 
     def authenticate(self, request: Request) -> Response | None:
         if request.path == "/oauth/tokens":
@@ -101,7 +114,7 @@ class Zendesk(Users, Tickets):
         return said({"error": "InvalidEndpoint", "description": "Not found"}, error.code or 404)
 
     def throttled(self, wait: float) -> Response:
-        return Throttled("Number of allowed API requests per minute exceeded", wait).told()
+        return Throttled(TOO_MANY, wait).told()
 
     def account(self, request: Request) -> Account:
         return self.tokens[request.headers["Authorization"].partition(" ")[2]][0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 
 from connectors.sandbox.server import Sandbox
 from octo_dagster.delivery.courier import Surroundings
+from tests.conftest import Clock
 from tests.contract.examinees import ZENDESK
 from tests.world import World, row, world
 
@@ -102,6 +103,38 @@ def test_without_bulk_import_a_bad_row_is_only_its_own(shop: World) -> None:
     report = shop.have(rows).deliver()
     assert (report.tally.accepted, report.tally.rejected, report.exit_code) == (4, 1, 4)
     assert set(held(shop)) == {"c1", "c2", "c4", "c5"}
+
+
+@dataclass
+class Patient(World):
+    """A run whose waiting is the clock's."""
+
+    clock: Clock = field(default_factory=Clock)
+
+    @property
+    def around(self) -> Surroundings:
+        return Surroundings(sandbox=self.sandbox.address, sleep=self.clock.sleep)
+
+
+@pytest.mark.parametrize("bulk", [True, False])
+def test_a_quota_is_used_to_the_full(
+    bulk: bool, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At a quota of ten calls a minute, no run takes a minute more than its calls fill: everyone arrives."""
+    for name, value in ZENDESK.env.items():
+        monkeypatch.setenv(name, value)
+    with Sandbox(clock=clock) as sandbox:
+        destination = {**ZENDESK.settings, "calls_a_minute": 2_500}
+        key, twin = {"from": "customer_id", "to": "external_id"}, sandbox.twin("zendesk")
+        shop = Patient(tmp_path, sandbox, "zendesk", clock=clock)
+        fields = [FIELDS[0], *FIELDS[2:]]
+        shop.say(reads="customer_profile", destination=destination, key=key, fields=fields, verify=0)
+        twin.quota, twin.bulk_import, began = 10, bulk, clock()
+        report = shop.have([row(n) for n in range(1_000 if bulk else 60)]).deliver()
+        calls = sum(call.status != 429 for call in sandbox.calls("zendesk"))
+        assert (report.tally.rejected, report.tally.unsent, report.exit_code) == (0, 0, 0)
+        assert calls > 20
+        assert clock() - began <= 60 * -(-calls // 10)
 
 
 def test_who_leaves_stays_a_user(shop: World) -> None:
