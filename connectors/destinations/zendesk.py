@@ -16,6 +16,7 @@ Nobody is deleted, suspended, verified, given a role or written to: no call made
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import ClassVar, Literal
@@ -175,7 +176,7 @@ class Zendesk(Destination[Desk]):
             return None  # user bulk import is off until the owner asks for it: one by one, then
         if status == 422 and ("/user_fields" in url or "/make_primary" in url):
             return None
-        if status == 404 and method == "PUT" and "/users/" in url:
+        if status == 404 and re.search(r"/users/\d+", url):
             return None  # the user went away between the look and the call
         if status in (400, 404, 413, 422) and method in ("POST", "PUT"):
             return BatchRejected(told)

@@ -111,7 +111,9 @@ class Desk:
 
     def put_first(self, number: int, email: str) -> str | None:
         """Make an address the user has the first one; why not, when Zendesk will not or has it not."""
-        for identity in self.client.users.identities(id=number):
+        held: list[Any] = []
+        refusal(lambda: held.extend(self.client.users.identities(id=number)))
+        for identity in held:
             if identity.type == "email" and identity.value.lower() == email.lower():
                 refused = refusal(lambda: self.client.users.identities.make_primary(number, identity.id))  # noqa: B023
                 return words(refused) if refused is not None else None

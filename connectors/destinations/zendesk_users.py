@@ -200,14 +200,18 @@ def addressing(changes: Iterable[Change]) -> dict[str, str]:
 
 
 def misaddressed(desk: Desk, batch: Batch, told: Mapping[str, Receipt]) -> dict[str, Receipt]:
-    """The accepted changes whose address is not the user's first one: an update only adds it (reference,
-    Users: "email"), and Zendesk goes on using the first. It is put first; rejected where that cannot be."""
+    """The accepted changes that did not reach the user they name, rejected with the reason.
+
+    An update only adds an address (reference, Users: "email") and Zendesk goes on using the first: so a
+    changed one is put first. And a user found by address may have kept the external id it had."""
     written = {k: v for k, v in addressing(batch.changes).items() if k in told and is_done(told[k])}
     held = {fold(user.external_id): user for user in desk.users(written)}
     refused = {}
     for key, email in written.items():
         user = held.get(fold(key))
-        if user is not None and fold(user.email) != email and (why := desk.put_first(user.id, email)):
+        if user is None:
+            refused[key] = Receipt(key, Outcome.REJECTED, f"{KEY}: the user of this address has another")
+        elif fold(user.email) != email and (why := desk.put_first(user.id, email)):
             refused[key] = Receipt(key, Outcome.REJECTED, f"email: {why}")
     return refused
 

@@ -13,7 +13,8 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request, Response
 
 from connectors.sandbox.twin import route
-from connectors.sandbox.zendesk_account import Account, Refused, absent
+from connectors.sandbox.zendesk_account import Account
+from connectors.sandbox.zendesk_fields import Refused, absent
 from connectors.sandbox.zendesk_jobs import (
     KEPT_SECONDS,
     MOST_JOBS,

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from connectors.sandbox.zendesk_account import Account, Refused, absent
+from connectors.sandbox.zendesk_account import Account
+from connectors.sandbox.zendesk_fields import Refused, absent
 
 MOST_ROWS = 100
 MOST_JOBS = 30

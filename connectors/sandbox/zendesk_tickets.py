@@ -9,7 +9,8 @@ from typing import Any
 from werkzeug.wrappers import Request, Response
 
 from connectors.sandbox.twin import Twin, route
-from connectors.sandbox.zendesk_account import Account, Refused, absent, invalid, stamp
+from connectors.sandbox.zendesk_account import Account, stamp
+from connectors.sandbox.zendesk_fields import Refused, absent, invalid
 from connectors.sandbox.zendesk_wire import API, listed, part, said
 
 KEY_SECONDS = 7_200.0

@@ -8,7 +8,8 @@ from typing import Any
 from werkzeug.wrappers import Request, Response
 
 from connectors.sandbox.twin import Twin, route
-from connectors.sandbox.zendesk_account import Account, Refused, User, absent
+from connectors.sandbox.zendesk_account import Account, User
+from connectors.sandbox.zendesk_fields import Refused, absent
 from connectors.sandbox.zendesk_jobs import MOST_ROWS
 from connectors.sandbox.zendesk_wire import API, Throttled, listed, part, said
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from connectors.sandbox.zendesk_account import Refused
+from connectors.sandbox.zendesk_fields import Refused
 
 API = "/api/v2"
 

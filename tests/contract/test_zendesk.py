@@ -133,6 +133,15 @@ def test_a_changed_address_becomes_the_first(front: Front, many: bool) -> None:
     assert front.account.mailed == []
 
 
+def test_a_user_who_keeps_another_id_is_not_believed(front: Front) -> None:
+    """Should Zendesk update the user of an address and leave its external id, the row is rejected, told so."""
+    front.account.adopts = False
+    front.person("Ada", external_id="theirs", email="ada@example.com")
+    told = front.do(Op.UPSERT, {"c1": {**ADA, "email": "ada@example.com"}, "c2": BOB})
+    assert (told["c1"].outcome, told["c2"].outcome) == (Outcome.REJECTED, Outcome.ACCEPTED)
+    assert told["c1"].reason == "external_id: the user of this address has another"
+
+
 def test_an_address_that_cannot_be_first_is_rejected(front: Front) -> None:
     """What Zendesk refuses, or has not got at all, is that row's reason; its neighbours are done."""
     for key in ("c1", "c2"):
