@@ -33,6 +33,7 @@ from octo_dagster.scoring.rules import where_sql
 from octo_dagster.scoring.scenarios import Scenario
 from octo_dagster.scoring.scenarios import check as check_scenarios
 from octo_dagster.scoring.segments import Language
+from octo_dagster.scoring.settings import FAR
 from octo_dagster.scoring.written import written_scores
 from octo_dagster.sync import Sync
 from octo_dagster.warehouse import Warehouse
@@ -220,8 +221,9 @@ class Project:
     def check_scenarios(self) -> None:
         """The scenarios' files; and their rules against the profile, once there is one."""
         scenarios = list(self.scenarios.values())
-        if scenarios and self.warehouse.version("customer_profile") is not None:
-            check_scenarios(scenarios, self.warehouse.schema("customer_profile"))
+        if scenarios and self.warehouse.version(PROFILE) is not None:
+            day = self.day_of(PROFILE) or FAR
+            check_scenarios(scenarios, self.warehouse.schema(PROFILE), day)
 
     def check_audiences(self) -> None:
         """The audiences' rules against the profile, once there is one."""

@@ -112,7 +112,7 @@ def advance(
             connection.execute(f"drop view if exists {TABLE}; create temp table {TABLE} ({declared()})")
         lay_out(connection, scenarios)
         with_events(connection, "message_events" in warehouse.names(), words.event_types, as_of)
-        look_up(connection, scenarios, base)
+        look_up(connection, scenarios, base, as_of)
         move(connection, as_of)
         removed = counted(connection, "scenario from stood where left_because = 'removed'")
         moved = tuple(moves(connection, name) for name in (*(s.name for s in in_order(scenarios)), *removed))

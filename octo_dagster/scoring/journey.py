@@ -45,16 +45,20 @@ def with_events(connection: duckdb.DuckDBPyConnection, there: bool, names: Event
             from {"message_events" if there else none} where {refused} and occurred_at < {end}""")
 
 
-def look_up(connection: duckdb.DuckDBPyConnection, scenarios: Sequence[Scenario], base: str) -> None:
+def look_up(
+    connection: duckdb.DuckDBPyConnection, scenarios: Sequence[Scenario], base: str, as_of: date
+) -> None:
     """`people`: of every customer the scenario he matches, the channels he may be reached by, the steps whose
     rule he matches, and his last order and unsubscription by the end of the day."""
     connection.execute(f"create temp view base as {base}")
     schema = connection.sql("select * from base limit 0").to_arrow_table().schema
     rules = "\n".join(
-        f"when {rule_sql(s.rule, schema, s, 'rule')} then {quoted(s.name)}" for s in in_order(scenarios)
+        f"when {rule_sql(s.rule, schema, as_of, s, 'rule')} then {quoted(s.name)}"
+        for s in in_order(scenarios)
     )
     met = [
-        f"case when {rule_sql(step.only, schema, s, f'steps.{n}.if')} then {quoted(f'{s.name}:{n + 1}')} end"
+        f"case when {rule_sql(step.only, schema, as_of, s, f'steps.{n}.if')}"
+        f" then {quoted(f'{s.name}:{n + 1}')} end"
         for s in scenarios
         for n, step in enumerate(s.steps)
         if step.only

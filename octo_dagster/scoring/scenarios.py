@@ -18,6 +18,7 @@ the rule still matches him: `enrolment` works it out.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from decimal import Decimal, InvalidOperation
 from itertools import accumulate
 from typing import Annotated, Any, Literal
@@ -126,23 +127,24 @@ def rules(scenario: Scenario) -> list[tuple[str, str]]:
     return [("rule", scenario.rule), *((field, rule) for field, rule in conditions if rule)]
 
 
-def check(scenarios: Sequence[Scenario], schema: pa.Schema) -> None:
-    """Every rule against the columns of the profile; ConfigError holds the mistakes of all scenarios."""
+def check(scenarios: Sequence[Scenario], schema: pa.Schema, as_of: date) -> None:
+    """Every rule against the columns of the profile as of a day; ConfigError holds all mistakes."""
     problems: list[str] = []
     for scenario, field, rule in ((s, *told) for s in scenarios for told in rules(s)):
         try:
-            rule_sql(rule, schema, scenario, field)
+            rule_sql(rule, schema, as_of, scenario, field)
         except ConfigError as wrong:
             problems += wrong.problems
     if problems:
         raise ConfigError(*problems)
 
 
-def rule_sql(rule: str, schema: pa.Schema, scenario: Scenario, field: str) -> str:
-    """A rule of a scenario as DuckDB's condition; ConfigError `NAME.yaml: field: what`."""
+def rule_sql(rule: str, schema: pa.Schema, as_of: date, scenario: Scenario, field: str) -> str:
+    """A rule of a scenario as DuckDB's condition, `days_ago` counted from the day; ConfigError
+    `NAME.yaml: field: what`."""
     file = f"{scenario.name}.yaml"
     try:
-        return where_sql(rule, schema, file)
+        return where_sql(rule, schema, file, as_of)
     except ConfigError as wrong:
         told = (problem.removeprefix(f"{file}: rule: ") for problem in wrong.problems)
         raise ConfigError(*(f"{file}: {field}: {problem}" for problem in told)) from None

@@ -19,7 +19,7 @@ from octo_dagster.errors import ConfigError
 from octo_dagster.scoring import enrolment, profile
 from octo_dagster.scoring.enrolment import Report, advance
 from octo_dagster.scoring.followed import scenario_state
-from octo_dagster.scoring.scenarios import Scenario, check
+from octo_dagster.scoring.scenarios import Scenario, check, rule_sql
 from octo_dagster.warehouse import Warehouse
 from tests.scenario_cases import Rows, fill, run, run_again, scenarios_of, table
 from tests.scoring_cases import arrow
@@ -358,7 +358,7 @@ def test_wrong_rules_are_told_where_they_are_and_nothing_is_written(tmp_path: Pa
     scenarios = scenarios_of(told)
     schema = pa.schema([("orders", pa.int64())])
     with pytest.raises(ConfigError) as wrong:
-        check(scenarios, schema)
+        check(scenarios, schema, date(2024, 6, 1))
     assert wrong.value.problems[0].startswith("x.yaml: rule: column 'ordres' is unknown")
     assert wrong.value.problems[1].startswith("x.yaml: steps.0.if: cannot be read")
     warehouse = Warehouse(tmp_path)
@@ -367,11 +367,20 @@ def test_wrong_rules_are_told_where_they_are_and_nothing_is_written(tmp_path: Pa
     assert enrolment.TABLE not in warehouse.names()
 
 
+def test_a_rule_counts_days_from_the_day_of_the_run() -> None:
+    """`days_ago` may stand in a scenario's rule, and is of the run's day, not of today."""
+    scenario = scenarios_of({"x": {"rule": "last_order_at < days_ago(90)", "steps": [{"channel": "email"}]}})[
+        0
+    ]
+    schema = pa.schema([("last_order_at", pa.timestamp("us"))])
+    assert "2024-03-03" in rule_sql(scenario.rule, schema, date(2024, 6, 1), scenario, "rule")
+
+
 def test_the_shipped_scenarios_can_be_run() -> None:
     """Both examples load, and their rules hold over the columns of the reactivation score."""
     shipped = [document.load(path, Scenario) for path in sorted((ROOT / "assets/scenarios").glob("*.yaml"))]
     assert [(s.name, len(s.steps)) for s in shipped] == [("big_passive", 5), ("small_passive", 2)]
     flags = ("is_big_passive", "is_small_passive", "is_in_top")
-    check(shipped, pa.schema([(name, pa.bool_()) for name in flags]))
+    check(shipped, pa.schema([(name, pa.bool_()) for name in flags]), date(2024, 6, 1))
     channels = {channel for step in shipped[0].steps for channel in (step.channel, step.instead) if channel}
     assert channels == {"email", "ads", "call", "mail"}
