@@ -113,6 +113,7 @@ class Replay:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.twin = Zendesk(clock)
+        self.twin.updates_a_minute = 5
         self.account = self.twin.accounts[0]
         for field in recorded()[0]["response"]["user_fields"]:
             self.account.add_field(field)
