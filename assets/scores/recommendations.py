@@ -219,7 +219,7 @@ def chunk(told: Reasons, name: str, customers: tuple[int, int], sizes: tuple[int
         if len(rows) < high - low:
             total, closed = total[rows], closed[rows]
         product[rows], score[rows] = shelf.choose(total, closed, *sizes)
-        base[rows] = shelf.plain[product[rows]]
+        base[rows] = np.minimum(shelf.plain[product[rows]], score[rows])  # what only fills up gets nothing
     row, place = np.nonzero(product >= 0)
     shown = Shown(low, row, product[row, place], base[row, place])
     codes = told.codes(given, shown)

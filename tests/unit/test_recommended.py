@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
+from string import Template
+from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from assets.scores.category_recommendations import category_recommendations
 from assets.scores.recommendations import recommendations
 from assets.scores.recommended import because, recommended
+from octo_dagster.bench.scores import generate
 from octo_dagster.errors import ConfigError
 from octo_dagster.score import Score
 from octo_dagster.scoring import settings as settings_of
 from octo_dagster.warehouse import Warehouse
-from tests.baskets import ANY, bought, on_profile, product, shop
+from tests.baskets import ANY, AS_OF, bought, on_profile, product, run, shop
 
+BY_HAND = Path(__file__).parents[2] / "octo_dagster/bench/by_hand"
 YAML = Path(__file__).parents[2] / "assets/scores/recommended.yaml"
 
 LINES = bought(
@@ -112,3 +118,40 @@ def test_the_shipped_settings_are_the_defaults() -> None:
     """`recommended.yaml` shows the defaults, so that deleting it changes nothing."""
     told = settings_of.load_settings(recommended, YAML)
     assert told == {name: parameter.default for name, parameter in recommended.settings.items()}
+
+
+def test_by_hand_it_is_the_same(warehouse: Warehouse) -> None:
+    """The SQL that the bench holds it against gives the same rows."""
+    rows = on_profile(warehouse, {}, **ANY)
+    query = Template((BY_HAND / "recommended.sql").read_text("utf-8")).substitute(as_of=AS_OF)
+    with warehouse.connect() as connection:
+        hand = connection.sql(query).to_arrow_table().to_pylist()
+    assert {row.pop("customer_id"): row for row in hand} == rows
+    assert len(rows) == 4
+
+
+def test_scipy_by_hand_finds_the_same_products(tmp_path: Path) -> None:
+    """The script that the bench holds `recommendations` against recommends nearly the same to everyone.
+
+    Compared by their scores: it breaks ties as they come, knows no new products and does not fill up."""
+    generate(Warehouse(tmp_path), 300)
+    warehouse = Warehouse(tmp_path)
+    day = date(2025, 12, 31)
+    rows = run(warehouse, recommendations, day, new_days=1, newness=0.0)
+    scope: dict[str, Any] = {"__name__": "by_hand"}
+    exec((BY_HAND / "recommendations.py").read_text("utf-8"), scope)
+    scope["run"](tmp_path, day)
+    hand = pq.read_table(tmp_path / "recommendations.parquet").to_pylist()
+    ours, theirs = (
+        {
+            (row["customer_id"], row["list"], row["rank"]): float(row["score"])
+            for row in some
+            if row["score"] > 0
+        }
+        for some in (rows, hand)
+    )
+    same = [
+        place for place in ours if ours[place] == pytest.approx(theirs.get(place, -1), abs=2e-3, rel=2e-3)
+    ]
+    assert len(ours) > 3000
+    assert len(same) > 0.95 * len(ours)

@@ -86,18 +86,11 @@ def run(root: Path, as_of: date) -> None:
         for low in range(0, size[0], CHUNK):
             mine = slice(low, min(low + CHUNK, size[0]))
             owned = own[mine].toarray()
-            out.write_table(
-                table(
-                    shop,
-                    "reorder",
-                    low,
-                    reorder(owned, alike(unit[mine] @ seen, pool, low), voices, lately, shop),
-                    COUNT,
-                )
-            )
-            out.write_table(
-                table(shop, "discover", low, discover(owned, taste[mine] @ related, new, may), PER_CATEGORY)
-            )
+            near = alike(unit[mine] @ seen, pool, low)
+            again = reorder(owned, near @ voices, lately, may, shop["stock"])
+            out.write_table(table(shop, "reorder", low, again, COUNT))
+            first = discover(owned, taste[mine] @ related, new, may)
+            out.write_table(table(shop, "discover", low, first, PER_CATEGORY))
 
 
 SCHEMA = pa.schema(
@@ -126,11 +119,11 @@ def alike(near: Any, pool: Any, low: int) -> Any:
     return sp.csr_array(sp.coo_array((np.full(len(where[0]), 1 / NEAR, "f4"), where), shape=near.shape))
 
 
-def reorder(owned: Any, near: Any, voices: Any, lately: Any, shop: Any) -> Any:
-    scores = owned + 0.3 * (near @ voices).toarray()
+def reorder(owned: Any, near: Any, lately: Any, may: Any, stock: Any) -> Any:
+    scores = owned + 0.3 * near.toarray()
     scores /= np.maximum(owned.max(axis=1, keepdims=True), 1e-12)
     scores += (0.2 * lately).astype("f4")
-    scores[:, ~shop["stock"]] = -1
+    scores[~(((owned > 0) | may) & stock)] = -1
     return scores
 
 

@@ -26,7 +26,7 @@ class Shelf:
     standing: Ints
     """Of each product its place in `order`."""
     plain: Ints
-    """Of each product what everyone gives it, in millionths; 0 for those that only fill up."""
+    """Of each product what everyone gives it, in millionths."""
     fill: Ints
     """The same as compared where nothing is known of the customer: -1 for those that only fill up."""
     category: Ints
@@ -140,7 +140,7 @@ def fill_up(kept: Ints, keys: Ints, rows: Ints) -> None:
 def shelf(popular: Floats, ever: Ints, may: tuple[Bools, Bools], category: Ints, categories: int) -> Shelf:
     """`popular`: what everyone gives each product. `may`: which may be shown, and which only fill up."""
     sold, filler = may
-    plain = np.where(filler, 0, np.rint(popular * MILLION)).astype(np.int64)
+    plain = np.rint(popular * MILLION).astype(np.int64)
     fill = np.where(filler, -1, plain)
     by = np.lexsort((np.arange(len(ever)), -ever, -fill))
     by = np.concatenate([by[sold[by]], by[~sold[by]]])
