@@ -194,13 +194,16 @@ def sandbox(port: Annotated[int, typer.Option(help="Port on the loopback; 0 pick
 def run_all(
     as_of: Annotated[datetime | None, typer.Option(help="The day to score for; default: today, UTC.")] = None,
     base_only: Annotated[bool, typer.Option("--base", help="Stop after the customer profile.")] = False,
+    live: Annotated[
+        bool, typer.Option(help="Leave what learns from the whole base (recommendations …) to the night.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Pull, judge, score and join everything, then deliver every sync."""
     project = Project.here()
     now = datetime.now(UTC).replace(tzinfo=None)
     say = (lambda step: None) if as_json else (lambda step: errors.print(f"[dim]{step}[/dim]"))
-    made = refresh(project, now, run.new_run(), as_of.date() if as_of else None, say)
+    made = refresh(project, now, run.new_run(), as_of.date() if as_of else None, say, learn=not live)
     reports, refused = deliver_all(project) if not base_only else ([], {})
     if as_json:
         tables = [asdict(table) for table in made.conformed]

@@ -45,9 +45,12 @@ def refresh(
     run: str,
     as_of: date | None = None,
     progress: Callable[[str], None] = lambda step: None,
+    *,
+    learn: bool = True,
 ) -> Refreshed:
     """Bring everything up to the customer profile up to date. `as_of` defaults to the day of `now`.
 
+    Without `learn`, scores that learn from the whole base (`frame_score`) keep the tables they have.
     SourceError and ConfigError stop it where they arise; what was written before stays."""
     day = as_of or now.date()
     pulled = []
@@ -63,6 +66,8 @@ def refresh(
         conformed.append(conform(table, list(project.intakes.values()), project.warehouse, now, run))
     scored = []
     for score in project.scores.values():
+        if not learn and score.by_frames and project.warehouse.version(score.name) is not None:
+            continue
         progress(f"score {score.name}")
         scored.append(scoring.run(score, project.warehouse, day, progress=steps(score.name, progress)))
     progress("follow the scenarios")

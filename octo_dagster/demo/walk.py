@@ -68,15 +68,15 @@ class Demo:
         first = self.refresh("Pull the shop's tables, judge every row, score, build the profile")
         self.show_base(first)
         good = self.deliver("First delivery: every customer")
-        self.refresh("The next night: the same again, nothing has changed")
+        self.refresh("A moment later: the same again, nothing has changed", learn=False)
         good &= self.deliver("Second delivery: nothing to send")
         return self.one_order() and good
 
-    def refresh(self, title: str) -> Refreshed:
+    def refresh(self, title: str, *, learn: bool = True) -> Refreshed:
         self.console.rule(f"[bold]{title}", align="left")
         now = datetime.now(UTC).replace(tzinfo=None)
         with steps(self.console) as told:
-            return refresh(self.project, now, new_run(), progress=told)
+            return refresh(self.project, now, new_run(), progress=told, learn=learn)
 
     def show_base(self, made: Refreshed) -> None:
         """What came in, and what the scores say of it."""
@@ -122,7 +122,7 @@ class Demo:
         number = self.shop.place_order(int(customer), SPENT, at)
         self.console.rule(f"[bold]One new order: customer {customer} spends {SPENT}", align="left")
         self.console.print(f"Order {number} is in the shop's database, as its own software would write it.")
-        self.refresh("Pull the increment")
+        self.refresh("Pull the increment, and work out what an order moves", learn=False)
         good = self.deliver("Third delivery: one customer")
         for name, (vendor, _, _, column) in TOOLS.items():
             moved = movements(before[name], self.records(name))
