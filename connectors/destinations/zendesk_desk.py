@@ -6,6 +6,7 @@ but never gets to: the session reads every reply first, and raises what the engi
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,8 @@ MANY = 100
 """Most users in one call, read or written (reference: 400 TooManyValues beyond it)."""
 ADDRESS_CHARACTERS = 6_000
 """Of the keys in one address, once quoted: well below what proxies allow."""
+
+logging.getLogger("zenpy").setLevel(logging.WARNING)  # at DEBUG it logs every body: whole customers
 
 Record = Mapping[str, Any]
 

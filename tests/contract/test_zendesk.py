@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
 from contextlib import closing
@@ -103,6 +104,20 @@ def test_zenpy_stays_in_one_file() -> None:
         p.name for p in files if re.search(r"^\s*(from|import) zenpy", p.read_text("utf-8"), re.MULTILINE)
     ]
     assert using == ["zendesk_desk.py"]
+
+
+def test_nothing_personal_or_secret_is_logged(
+    sandbox: Sandbox, credentials: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With every logger at its most talkative, no customer, no secret and no token is written down."""
+    caplog.set_level(logging.DEBUG)
+    with closing(Front(sandbox)) as front:
+        front.ready()
+        front.do(Op.UPSERT, {"c1": {**ADA, "email": "ada@example.com"}, "c2": BOB})
+        front.destination.read(front.api, ["c1"], ["email"])
+        hidden = [*ZENDESK.env.values(), *front.twin.tokens, "ada@example.com", "champion"]
+    assert caplog.records != []
+    assert [word for word in hidden if word in caplog.text] == []
 
 
 # users ---------------------------------------------------------------------------------------------
