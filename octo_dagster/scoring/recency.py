@@ -32,7 +32,8 @@ from octo_dagster.scoring.segments import Language, Segment, check, segment_labe
 Bins = Annotated[int, Field(ge=3, le=10)]
 Method = Literal["repeat_aware", "strict", "r_rfm"]
 Both = Literal["mean", "product_sextile"]
-Days = Annotated[int, Field(ge=1)]
+Days = Annotated[int, Field(ge=1, le=36_500)]
+"""A stretch of days, up to a century."""
 Cuts = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=2, max_length=9)]
 Money = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=2)]
 MoneyCuts = Annotated[tuple[Money, ...], Field(min_length=2, max_length=9)]

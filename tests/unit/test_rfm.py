@@ -200,6 +200,13 @@ def test_wrong_settings_are_named(chosen: dict[str, Any], message: str) -> None:
         select(rfm, AS_OF, **chosen)
 
 
+@pytest.mark.parametrize(("setting", "days"), [("window_days", 36_501), ("window_days", 0)])
+def test_days_nobody_means_are_refused(setting: str, days: int) -> None:
+    """A stretch of days is one day to a century: a slip of the finger is told, not an overflow of dates."""
+    with pytest.raises(ConfigError, match=f"rfm.yaml: {setting}: "):
+        settings_of.checked_settings(rfm, {setting: days}, "rfm.yaml")
+
+
 def test_no_floating_division_reaches_duckdb() -> None:
     """The compiled text divides by // only, for every method: a float would move customers silently."""
     for method in ("repeat_aware", "strict", "r_rfm"):
