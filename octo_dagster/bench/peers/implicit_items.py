@@ -30,6 +30,7 @@ def models() -> dict[str, Any]:
 
 
 def main(folder: Path, top: int) -> None:
+    """Fit each method and write its two lists of `top` products for every customer."""
     bought = pd.read_parquet(folder / "bought.parquet")
     customers, products = (pd.Categorical(bought[name]) for name in ("customer_id", "product_id"))
     where = (customers.codes, products.codes)
