@@ -27,18 +27,24 @@ def bars(rows: Rows, title: str) -> bytes:
 
     Other columns are written beside the bar by their names. Beyond 24 rows the largest are drawn."""
     drawn, left_out = largest(rows)
-    total = sum(row["customers"] for row in rows) or 1
+    total = sum(row["customers"] for row in rows)
     figure, axes = sheet(title, 1.3 + 0.42 * len(drawn))
     counts = [row["customers"] for row in drawn]
+    told = [beside(row, total) for row in drawn]
     axes.barh(range(len(drawn)), counts, color=BLUE, height=0.72)
     axes.set_yticks(range(len(drawn)), [named(row["label"]) for row in drawn])
     axes.invert_yaxis()
-    axes.set_xlim(0, max(counts, default=1) * 1.45 or 1)
+    room = 1.1 + 0.014 * max((len(text) for text in told), default=0)
+    axes.set_xlim(0, max(counts, default=0) * room or 1)
     axes.set_xticks([])
-    for place, row in enumerate(drawn):
-        told = [f"{row['customers']:,} ({row['customers'] / total:.1%})", *figures(row)]
-        axes.text(row["customers"], place, "  " + " · ".join(told), va="center", fontsize=9.5, color=INK)
+    for place, (count, text) in enumerate(zip(counts, told, strict=True)):
+        axes.text(count, place, f"  {text}", va="center", fontsize=9.5, color=INK)
     return finished(figure, axes, f"{total:,} customers", left_out)
+
+
+def beside(row: Mapping[str, Any], total: int) -> str:
+    """What is written beside a bar: how many, their share, and the further figures."""
+    return " · ".join([f"{row['customers']:,} ({row['customers'] / (total or 1):.1%})", *figures(row)])
 
 
 def matrix(rows: Rows, title: str) -> bytes:
@@ -62,8 +68,8 @@ def matrix(rows: Rows, title: str) -> bytes:
                 axes.text(x, y, f"{count:,}", ha="center", va="center", fontsize=9, color=ink)
     axes.set_yticks(range(len(downwards)), [named(label) for label in downwards])
     axes.set_xticks(range(len(across)), [named(label) for label in across], rotation=35, ha="right")
-    axes.set_xlim(-0.5, len(across) - 0.5)
-    axes.set_ylim(len(downwards) - 0.5, -0.5)
+    axes.set_xlim(-0.5, max(len(across), 1) - 0.5)
+    axes.set_ylim(max(len(downwards), 1) - 0.5, -0.5)
     dropped = len({row["row"] for row in rows}) + len({row["column"] for row in rows})
     return finished(figure, axes, "customers", dropped - len(downwards) - len(across))
 
@@ -90,12 +96,19 @@ def figures(row: Mapping[str, Any]) -> list[str]:
 
 
 def short(value: Any) -> str:
-    return f"{value:,.2f}".rstrip("0").rstrip(".") if isinstance(value, float | Decimal) else f"{value:,}"
+    if isinstance(value, float | Decimal):
+        return f"{value:,.2f}".rstrip("0").rstrip(".")
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def named(label: Any) -> str:
     text = "(none)" if label is None else str(label)
-    return text if len(text) <= 40 else text[:39] + "…"
+    return literal(text if len(text) <= 40 else text[:39] + "…")
+
+
+def literal(text: str) -> str:
+    """The text as it is: between two dollar signs a formula would be read, and one that is none fails."""
+    return text.replace("$", r"\$")
 
 
 def sheet(title: str, height: float) -> tuple[Figure, Axes]:
