@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from octo_dagster.scoring.charts import INK, QUIET, png
+from octo_dagster.scoring.charts import INK, QUIET, literal, png
 
 Cell = tuple[int, int]
 """(recency class, frequency × monetary class)."""
@@ -84,7 +84,9 @@ def draw_segments(
         customers = sum(people[cell] for cell in cells)
         share = sum(shares[cell] for cell in cells)
         left, top = min(x for x, _ in cells) - 0.46, max(y for _, y in cells) + 0.45
-        axes.text(left, top, name, fontsize=8.6, weight="bold", color=INK, va="top", zorder=5, bbox=PLATE)
+        axes.text(
+            left, top, literal(name), fontsize=8.6, weight="bold", color=INK, va="top", zorder=5, bbox=PLATE
+        )
         axes.text(
             left, top - 0.16, f"{customers:,} customers, {share:.0%} of revenue",
             fontsize=7.6, color=INK, va="top", zorder=5, bbox=PLATE,
