@@ -15,7 +15,7 @@ from octo_dagster.canonical import contracts as canonical
 from octo_dagster.errors import ConfigError, SourceError
 from octo_dagster.model import FieldType
 from octo_dagster.score import Column, Score, Tables
-from octo_dagster.scoring.frames import Progress, Reading, collect
+from octo_dagster.scoring.frames import Progress, Reading, collect, discreet
 from octo_dagster.scoring.settings import expression, plain_settings
 from octo_dagster.scoring.sql import TYPES, compiled, table_of
 from octo_dagster.warehouse import Warehouse
@@ -118,23 +118,15 @@ def run(
         if told.by_frames:
             collect(told, Reading(connection, tables, as_of, progress))
         else:
-            keep(told, connection, compiled(statement(told, tables, as_of)))
+            query = compiled(statement(told, tables, as_of))
+            with discreet(told):
+                connection.execute(f"create temp table scored as {query}")
         rows = check_rows(told, connection)
         money = {column.name for column in told.columns if column.type == FieldType.DECIMAL}
         classes = tuple(figure for column in told.columns for figure in figures(connection, column, money))
         written = connection.sql(f"select * from scored order by {listed(told.key)}").to_arrow_reader()
         version = warehouse.replace(told.name, written, note)
     return Report(told.name, as_of, plain, reads, rows, version, classes)
-
-
-def keep(score: Score, connection: duckdb.DuckDBPyConnection, query: str) -> None:
-    """The rows of the score's statement as `scored`; ConfigError if a value is beyond what it can work out,
-    a text cast to a number say. DuckDB's own words would show the value, which may be a customer's."""
-    try:
-        connection.execute(f"create temp table scored as {query}")
-    except duckdb.DataError as wrong:
-        kind = str(wrong).partition(":")[0]
-        raise ConfigError(f"{score.name}: some customer's value cannot be worked out ({kind})") from None
 
 
 def check_rows(score: Score, connection: duckdb.DuckDBPyConnection) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date
 from typing import Any
 
@@ -83,8 +84,20 @@ def collect(score: Score, reading: Reading) -> None:
     reading.connection.execute(f"create temp table scored ({columns})")
     for chunk in chunks(made):
         reading.connection.register("chunk", arrow(score, chunk))
-        reading.connection.execute("insert into scored by name select * from chunk")
+        with discreet(score):
+            reading.connection.execute("insert into scored by name select * from chunk")
         reading.connection.unregister("chunk")
+
+
+@contextmanager
+def discreet(score: Score) -> Iterator[None]:
+    """ConfigError if a value is beyond what can be worked out or kept: a text where a number belongs, a
+    division by zero. DuckDB's own words would show the value, which may be a customer's."""
+    try:
+        yield
+    except (duckdb.DataError, duckdb.InvalidInputException) as wrong:
+        kind = str(wrong).partition(":")[0]
+        raise ConfigError(f"{score.name}: some customer's value cannot be worked out ({kind})") from None
 
 
 def chunks(made: Any) -> Iterator[Chunk]:

@@ -86,6 +86,21 @@ def test_a_broken_contract_writes_nothing(
     assert "broken" not in warehouse.names()
 
 
+@pytest.mark.parametrize("amount", ["jane@shop.fr", float("inf")])
+def test_a_value_of_another_type_is_refused_unseen(warehouse: Warehouse, amount: object) -> None:
+    """What does not fit its column stops the score, in words that do not show it; nothing is written."""
+
+    @frame_score(reads=("orders",), columns={"amount": ("decimal", "A number")})
+    def odd(tables: Frames, *, as_of: date) -> pa.Table:
+        """A value that is no number there is."""
+        return pa.table({"customer_id": ["a"], "amount": [amount]})
+
+    with pytest.raises(ConfigError, match=r"odd: some customer's value cannot be worked out \(") as stopped:
+        scoring.run(odd, warehouse, AS_OF)
+    assert "jane" not in str(stopped.value)
+    assert "odd" not in warehouse.names()
+
+
 def test_a_table_of_its_own_has_its_own_key(warehouse: Warehouse) -> None:
     """With a key of two columns a customer may have many rows, sorted by the key."""
 
