@@ -106,7 +106,9 @@ def problem(name: str, kind: FieldType, held: Mapping[str, Record]) -> str | Non
 
 def unfit(change: Change) -> str | None:
     """Why a change cannot be asked of Zendesk; None when it can."""
-    empty = sorted(name for name in NAMED & change.fields.keys() if not change.fields[name])
+    empty = sorted(
+        name for name in NAMED & change.fields.keys() if not str(change.fields[name] or "").strip()
+    )
     return f"{', '.join(empty)}: cannot be emptied in Zendesk" if empty else None
 
 

@@ -177,7 +177,7 @@ def test_an_address_that_cannot_be_first_is_rejected(front: Front) -> None:
 def test_nobody_loses_name_or_address(front: Front) -> None:
     """An emptied name or address is refused before the call, alone; taking back leaves both."""
     front.do(Op.UPSERT, {"c1": {**ADA, "email": "ada@example.com"}})
-    told = front.do(Op.UPSERT, {"c1": {"name": None, "email": "", "rfm": "x"}, "c2": BOB})
+    told = front.do(Op.UPSERT, {"c1": {"name": " ", "email": None, "rfm": "x"}, "c2": BOB})
     assert (told["c1"].outcome, told["c1"].reason) == (
         Outcome.REJECTED,
         "email, name: cannot be emptied in Zendesk",

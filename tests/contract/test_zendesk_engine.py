@@ -156,6 +156,21 @@ def test_who_leaves_stays_a_user(shop: World) -> None:
     assert (left["octo_segment"], left["octo_orders"], left["octo_wants_mail"]) == (None, None, False)
 
 
+def test_a_segment_is_entered_and_left(shop: World) -> None:
+    """A mirror of one constant: who enters gets the checkbox and its tag, who leaves loses both and no more."""
+    twin = shop.sandbox.twin("zendesk")
+    for n in range(1, 5):
+        twin.accounts[0].create({"name": f"n{n}", "external_id": f"c{n}", "tags": ["vip"]}, 0.0)
+    destination = {**ZENDESK.settings, "tag_people": True}
+    shop.say(destination=destination, fields=[{"constant": True, "to": "best_customer"}])
+    for members in ((1, 2, 3), (2, 3, 4), (4,)):
+        assert shop.have([row(n) for n in members]).deliver().exit_code == 0
+        found = {key: (user["best_customer"], user["tags"]) for key, user in held(shop).items()}
+        assert found == {
+            f"c{n}": (n in members, "vip, best_customer" if n in members else "vip") for n in range(1, 5)
+        }
+
+
 def test_a_job_sent_for_more_than_the_least(shop: World) -> None:
     """Two hundred and fifty customers are three jobs, each asked for until done, and nothing is read."""
     shop.say(fields=[FIELDS[0], *FIELDS[2:]], verify=0)

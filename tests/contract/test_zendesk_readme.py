@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,13 @@ PEOPLE: list[dict[str, Any]] = [
     {
         "customer_id": f"c{n}",
         "email": f"customer{n}@example.com",
-        "name": f"Customer {n}",
+        "first_name": "Customer",
+        "last_name": str(n),
         "call_id": f"call-c{n}",
-        "segment": "best",
-        "orders": n,
-        "consent": n % 2 == 0,
+        "rfm_segment": "best",
+        "rfm_orders": n,
+        "rfm_last_order_at": datetime.fromisoformat(f"2026-11-0{n}T18:30:00"),
+        "call_consent": n % 2 == 0,
     }
     for n in range(1, 4)
 ]
@@ -55,18 +58,19 @@ def test_the_files_shown_are_delivered(shop: World) -> None:
     assert set(SHOWN) == {"zendesk_users", "zendesk_calls"}
     assert say(shop, "zendesk_users").deliver().exit_code == 0
     users = shop.sandbox.twin("zendesk").holdings()["users"]
-    assert {row["external_id"]: (row["orders"], row["tags"]) for row in users} == {
-        "c1": (1, ""),
-        "c2": (2, "wants_mail"),
-        "c3": (3, ""),
+    assert {row["external_id"]: (row["name"], row["orders"], row["tags"]) for row in users} == {
+        "c1": ("Customer 1", 1, ""),
+        "c2": ("Customer 2", 2, "may_be_called"),
+        "c3": ("Customer 3", 3, ""),
     }
+    assert users[0]["last_order"] == "2026-11-01T00:00:00+00:00"
 
 
 def test_the_call_list_shown_is_delivered(shop: World) -> None:
     """Every customer on the list has one ticket, tagged, in words made of the profile."""
     account = shop.sandbox.twin("zendesk").accounts[0]
     for person in PEOPLE:
-        account.create({"name": person["name"], "external_id": person["customer_id"]}, 0.0)
+        account.create({"name": person["email"], "external_id": person["customer_id"]}, 0.0)
     assert say(shop, "zendesk_calls").deliver().exit_code == 0
     assert shop.deliver().planned == 0
     tickets = shop.sandbox.twin("zendesk").holdings()["tickets"]
