@@ -166,13 +166,15 @@ def outcomes(tables: Tables, as_of: date) -> sa.Subquery:
 def compared(found: sa.Subquery) -> sa.Subquery:
     """One row per scenario: customers, buyers, cents and squared cents of both sides."""
     f = found.c
+    # 64 bits hold no square of thirty million: a week's orders of a dealer, or a dress in rupiah.
+    spent = sa.cast(f.spent, sa.Numeric(19, 0))
     columns: list[sa.ColumnElement[Any]] = [f.scenario, sa.func.max(f.measured_days).label("measured_days")]
     for arm, mine in (("treated", sa.not_(f.holdout)), ("holdout", f.holdout)):
         columns += [
             sa.func.count(either(mine, 1)).label(f"{arm}_n"),
             sa.func.sum(either(mine, f.bought, 0)).label(f"{arm}_buyers"),
             sa.func.sum(either(mine, f.spent, 0)).label(f"{arm}_spent"),
-            sa.func.sum(either(mine, f.spent * f.spent, 0)).label(f"{arm}_squares"),
+            sa.func.sum(either(mine, spent * spent, 0)).label(f"{arm}_squares"),
         ]
     return sa.select(*columns).group_by(f.scenario).subquery("compared")
 
@@ -185,7 +187,8 @@ def figures(a: sa.ColumnCollection[Any, Any], enough: int, language: Language) -
         buyers, spent, squares = (sa.cast(a[f"{arm}_{x}"], sa.Double) for x in ("buyers", "spent", "squares"))
         shares[arm], revenues[arm] = buyers / n, spent / n / 100
         variances[arm] = shares[arm] * (1 - shares[arm]) / n
-        spreads[arm] = (squares - spent * spent / n) / sa.func.nullif(n - 1, 0) / n / 10_000
+        spread = (squares - spent * spent / n) / sa.func.nullif(n - 1, 0) / n / 10_000
+        spreads[arm] = sa.case((spread < 0, 0.0), else_=spread)  # of equal amounts, by rounding
     uplift, more = shares["treated"] - shares["holdout"], revenues["treated"] - revenues["holdout"]
     sure = Z * sa.func.sqrt(variances["treated"] + variances["holdout"])
     about = Z * sa.func.sqrt(spreads["treated"] + spreads["holdout"])

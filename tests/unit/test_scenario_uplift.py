@@ -162,6 +162,21 @@ def test_what_counts_as_a_purchase(tmp_path: Path) -> None:
     ]
 
 
+def test_amounts_of_any_size_are_measured(tmp_path: Path) -> None:
+    """The squares of what a customer spent outgrow 64 bits from thirty million on; the figures stay right."""
+    warehouse = Warehouse(tmp_path)
+    people = """select 'x' as scenario, 'c' || n as customer_id, date '2024-01-01' as entered_on,
+        n % 2 = 0 as holdout, 30 as measured_days from range(40) t(n)"""
+    orders = [order(f"c{n}", -50, f"{n // 2 + 1}000000000.00") for n in range(40) if n % 4 < 2]
+    fill(warehouse, {"orders": orders})
+    warehouse.replace(TABLE, enrolments(people))
+    scoring.run(scenario_uplift, warehouse, date(2024, 3, 2), {"enough": 5})
+    (told,) = table(warehouse, "scenario_uplift")
+    assert told["treated_revenue"] == Decimal("5000000000.00")
+    assert told["revenue_uplift"] == 0
+    assert told["revenue_uplift_high"] == Decimal("4096475295.89")
+
+
 def test_postgres_measures_the_same(tmp_path: Path, scores_only: sa.Engine) -> None:
     """The same statement gives the same figures on PostgreSQL, to the last digit, in both languages."""
     warehouse = Warehouse(tmp_path)
