@@ -7,12 +7,15 @@ import dagster as dg
 
 from assets import keys, lineage, told
 from assets.resources import Day, Setup, Yields
+from octo_dagster.audiences import memberships
 from octo_dagster.errors import OctoError
 from octo_dagster.refresh import follow
+from octo_dagster.scenarios import enrolment
+from octo_dagster.scenarios.followed import scenario_state, scenario_uplift
 from octo_dagster.score import Score
 from octo_dagster.scoring import compute as scoring
-from octo_dagster.scoring import enrolment, memberships, pictures, profile
-from octo_dagster.scoring.followed import scenario_state, scenario_uplift
+from octo_dagster.scoring import profile
+from octo_dagster.scoring.pictures import draw as pictures
 from octo_dagster.scoring.profile import ProfileReport
 
 ONE_ROW = "one_row_per_key"

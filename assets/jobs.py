@@ -7,10 +7,10 @@ import dagster as dg
 
 from assets import keys
 from assets.resources import Setup
+from octo_dagster.audiences.memberships import TABLE as MEMBERS
 from octo_dagster.config import Project
-from octo_dagster.scoring.enrolment import TABLE as ENROLMENTS
-from octo_dagster.scoring.followed import scenario_state, scenario_uplift
-from octo_dagster.scoring.memberships import TABLE as MEMBERS
+from octo_dagster.scenarios.enrolment import TABLE as ENROLMENTS
+from octo_dagster.scenarios.followed import scenario_state, scenario_uplift
 from octo_dagster.scoring.profile import TABLE as PROFILE_TABLE
 from octo_dagster.sync import Sync
 

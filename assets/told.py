@@ -12,15 +12,15 @@ from typing import Any
 import dagster as dg
 from PIL import Image
 
+from octo_dagster.audiences.memberships import Report as Tracked
 from octo_dagster.canonical.conform import FATES, Conformed
 from octo_dagster.delivery.plan import Line, Plan
 from octo_dagster.errors import Busy, OctoError, Retryable, Unanswered
 from octo_dagster.run import Report
+from octo_dagster.scenarios.enrolment import Report as Followed
 from octo_dagster.score import Score
 from octo_dagster.scoring.compute import ClassFigures
-from octo_dagster.scoring.enrolment import Report as Followed
 from octo_dagster.scoring.explain import masked
-from octo_dagster.scoring.memberships import Report as Tracked
 
 Told = dict[str, Any]
 ADDRESS = re.compile(r"[^\s@<>\"'(),;:]+@[^\s@<>\"'(),;:]+")

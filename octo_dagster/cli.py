@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from octo_dagster import run, show
+from octo_dagster.audiences import memberships
 from octo_dagster.canonical.conform import rejected_rows
 from octo_dagster.config import Project
 from octo_dagster.delivery import guard
@@ -24,7 +25,6 @@ from octo_dagster.delivery.ledger_tables import CHANGELOG
 from octo_dagster.delivery.plan import Options, Plan
 from octo_dagster.errors import OctoError
 from octo_dagster.refresh import refresh
-from octo_dagster.scoring import memberships
 from octo_dagster.scoring.explain import explain
 
 app = typer.Typer(

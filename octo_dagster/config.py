@@ -18,23 +18,23 @@ from pydantic import BaseModel, ConfigDict
 
 from connectors import registry
 from octo_dagster import document
+from octo_dagster.audiences.roster import Audience, Priority, Roster, roster, unknown
 from octo_dagster.canonical.contracts import CONTRACTS
 from octo_dagster.canonical.intake import Intake
 from octo_dagster.delivery.ledger import Ledger
 from octo_dagster.delivery.mapping import compiled
 from octo_dagster.delivery.plan import Folder
 from octo_dagster.errors import ConfigError
+from octo_dagster.scenarios.followed import scenario_state
+from octo_dagster.scenarios.scenario import Scenario
+from octo_dagster.scenarios.scenario import check as check_scenarios
 from octo_dagster.score import Score
 from octo_dagster.scoring import library
-from octo_dagster.scoring.audiences import Audience, Priority, Roster, roster, unknown
-from octo_dagster.scoring.followed import scenario_state
+from octo_dagster.scoring.measures.segments import Language
 from octo_dagster.scoring.profile import TABLE as PROFILE
 from octo_dagster.scoring.rules import where_sql
-from octo_dagster.scoring.scenarios import Scenario
-from octo_dagster.scoring.scenarios import check as check_scenarios
-from octo_dagster.scoring.segments import Language
 from octo_dagster.scoring.settings import FAR
-from octo_dagster.scoring.written import written_scores
+from octo_dagster.scoring.written.files import written_scores
 from octo_dagster.sync import Sync
 from octo_dagster.warehouse import Warehouse
 

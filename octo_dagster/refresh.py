@@ -6,17 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from octo_dagster.audiences import memberships
+from octo_dagster.audiences.memberships import Report as Tracked
 from octo_dagster.canonical import contracts as canonical
 from octo_dagster.canonical.conform import Conformed, conform, retire
 from octo_dagster.canonical.pull import Pulled, pull
 from octo_dagster.config import Project
+from octo_dagster.scenarios.enrolment import Report as Followed
+from octo_dagster.scenarios.enrolment import Words, advance
 from octo_dagster.scoring import compute as scoring
-from octo_dagster.scoring import memberships, profile
+from octo_dagster.scoring import profile
 from octo_dagster.scoring.compute import Report as ScoreReport
-from octo_dagster.scoring.enrolment import Report as Followed
-from octo_dagster.scoring.enrolment import Words, advance
-from octo_dagster.scoring.inbox import ALL_TYPES
-from octo_dagster.scoring.memberships import Report as Tracked
+from octo_dagster.scoring.measures.inbox import ALL_TYPES
 from octo_dagster.scoring.profile import ProfileReport
 
 

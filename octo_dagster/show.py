@@ -12,15 +12,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from octo_dagster.audiences.memberships import Overlap, Size
+from octo_dagster.audiences.memberships import Report as Tracked
+from octo_dagster.audiences.roster import Audience
 from octo_dagster.delivery.mapping import encoded
 from octo_dagster.delivery.plan import Line, Plan
 from octo_dagster.delivery.verify import Verified
 from octo_dagster.refresh import Refreshed
 from octo_dagster.run import Report
-from octo_dagster.scoring.audiences import Audience
-from octo_dagster.scoring.enrolment import Report as Followed
-from octo_dagster.scoring.memberships import Overlap, Size
-from octo_dagster.scoring.memberships import Report as Tracked
+from octo_dagster.scenarios.enrolment import Report as Followed
 
 
 def grid(title: str, *columns: str) -> Table:

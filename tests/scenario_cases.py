@@ -14,9 +14,9 @@ from typing import Any
 
 import yaml
 
+from octo_dagster.scenarios.enrolment import Report, advance
+from octo_dagster.scenarios.scenario import Scenario
 from octo_dagster.scoring import profile
-from octo_dagster.scoring.enrolment import Report, advance
-from octo_dagster.scoring.scenarios import Scenario
 from octo_dagster.warehouse import Warehouse
 from tests.scoring_cases import Given, Spelled, arrow, cells, named, spelled, tables_in
 

@@ -16,8 +16,8 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from octo_dagster.score import Picture, Tables, score
+from octo_dagster.scoring.measures.recency import Days, is_purchase, is_someones, start_of
 from octo_dagster.scoring.portable import day, days, either, joined, known, midnight_after, whole
-from octo_dagster.scoring.recency import Days, is_purchase, is_someones, start_of
 
 Query = sa.Select[Any]
 

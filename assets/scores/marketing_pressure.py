@@ -11,9 +11,9 @@ from pydantic import Field
 
 from octo_dagster.errors import ConfigError
 from octo_dagster.score import Picture, Tables, Told, score
-from octo_dagster.scoring import inbox
-from octo_dagster.scoring.exact import weight_of_age
-from octo_dagster.scoring.inbox import (
+from octo_dagster.scoring.measures import inbox
+from octo_dagster.scoring.measures.exact import weight_of_age
+from octo_dagster.scoring.measures.inbox import (
     ALL_CHANNELS,
     ALL_TYPES,
     ALL_WEIGHTS,
@@ -25,6 +25,8 @@ from octo_dagster.scoring.inbox import (
     Return,
     Weights,
 )
+from octo_dagster.scoring.measures.response_rate import rated_of
+from octo_dagster.scoring.measures.segments import Language
 from octo_dagster.scoring.portable import (
     day,
     days,
@@ -34,8 +36,6 @@ from octo_dagster.scoring.portable import (
     midnight_after,
     whole,
 )
-from octo_dagster.scoring.response_rate import rated_of
-from octo_dagster.scoring.segments import Language
 
 Windows = Annotated[tuple[Annotated[int, Field(ge=1, le=3660)], ...], Field(min_length=1, max_length=5)]
 Percent = Annotated[int, Field(ge=0, le=100)]

@@ -17,7 +17,8 @@ from pydantic import Field
 
 from octo_dagster.errors import ConfigError
 from octo_dagster.score import Picture, Tables, score
-from octo_dagster.scoring.exact import UNIT, floating, nearest, weight_of_age
+from octo_dagster.scoring.measures.exact import UNIT, floating, nearest, weight_of_age
+from octo_dagster.scoring.measures.segments import Language
 from octo_dagster.scoring.portable import (
     cents,
     class_by_rank,
@@ -29,7 +30,6 @@ from octo_dagster.scoring.portable import (
     rounded,
     whole,
 )
-from octo_dagster.scoring.segments import Language
 
 Percent = Annotated[int, Field(ge=0, le=100)]
 Ratio = Annotated[Decimal, Field(ge=0, le=10, max_digits=6, decimal_places=4)]

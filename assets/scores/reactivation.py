@@ -13,11 +13,18 @@ from pydantic import Field
 
 from octo_dagster.errors import ConfigError
 from octo_dagster.score import Picture, Tables, score
-from octo_dagster.scoring.consent import DO_NOT_CONTACT, has_refused
-from octo_dagster.scoring.cycles import Label
-from octo_dagster.scoring.inbox import ALL_CHANNELS, ALL_TYPES, Channel, Channels, EventTypes, is_one_of
+from octo_dagster.scoring.measures.consent import DO_NOT_CONTACT, has_refused
+from octo_dagster.scoring.measures.cycles import Label
+from octo_dagster.scoring.measures.inbox import (
+    ALL_CHANNELS,
+    ALL_TYPES,
+    Channel,
+    Channels,
+    EventTypes,
+    is_one_of,
+)
+from octo_dagster.scoring.measures.segments import Language
 from octo_dagster.scoring.portable import day, days, either, in_units, midnight_after, whole
-from octo_dagster.scoring.segments import Language
 
 BILLION = 10**9
 

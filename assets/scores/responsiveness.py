@@ -13,11 +13,18 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from octo_dagster.score import Frames, Picture, frame_score
-from octo_dagster.scoring import contact_weeks, fatigue, inbox, leaving
-from octo_dagster.scoring.contact_weeks import Question, Weeks
-from octo_dagster.scoring.fatigue import Posterior, Prior, Sums
-from octo_dagster.scoring.inbox import ALL_CHANNELS, ALL_TYPES, RETURNS, Channel, Channels, EventTypes
-from octo_dagster.scoring.segments import Language
+from octo_dagster.scoring.measures import contact_weeks, fatigue, inbox, leaving
+from octo_dagster.scoring.measures.contact_weeks import Question, Weeks
+from octo_dagster.scoring.measures.fatigue import Posterior, Prior, Sums
+from octo_dagster.scoring.measures.inbox import (
+    ALL_CHANNELS,
+    ALL_TYPES,
+    RETURNS,
+    Channel,
+    Channels,
+    EventTypes,
+)
+from octo_dagster.scoring.measures.segments import Language
 
 Floats = NDArray[np.float64]
 Share = Annotated[float, Field(ge=0, le=1)]

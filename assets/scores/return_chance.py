@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from octo_dagster.score import Frames, Picture, frame_score
-from octo_dagster.scoring import cycles, logistic
-from octo_dagster.scoring.logistic import Logistic
+from octo_dagster.scoring.measures import cycles, logistic
+from octo_dagster.scoring.measures.logistic import Logistic
+from octo_dagster.scoring.measures.segments import Language
 from octo_dagster.scoring.portable import day, days, digest, either, midnight_after, share_digits
-from octo_dagster.scoring.segments import Language
 
 Floats = NDArray[np.float64]
 Days = Annotated[int, Field(ge=1, le=730)]

@@ -1,6 +1,6 @@
 """RFM: how recently a customer bought, how often, how much, and the segment that makes of it.
 
-The expressions are those of `octo_dagster/scoring/recency.py`, which RFM's history shares.
+The expressions are those of `octo_dagster/scoring/measures/recency.py`, which RFM's history shares.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from octo_dagster.score import Picture, Tables, score
-from octo_dagster.scoring.recency import (
+from octo_dagster.scoring.measures.recency import (
     Bins,
     Both,
     Cuts,
@@ -24,7 +24,7 @@ from octo_dagster.scoring.recency import (
     figures_of,
     start_of,
 )
-from octo_dagster.scoring.segments import Language, Segment, default_segments
+from octo_dagster.scoring.measures.segments import Language, Segment, default_segments
 
 PLANE = """select rfm_recency, rfm_frequency_monetary, rfm_segment, count(*) as customers,
     sum(rfm_revenue) as rfm_revenue from rfm group by all order by all"""

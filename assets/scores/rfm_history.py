@@ -15,9 +15,8 @@ import sqlalchemy as sa
 from pydantic import Field
 
 from octo_dagster.score import Picture, Tables, score
-from octo_dagster.scoring.past import calendar, figures_at
-from octo_dagster.scoring.portable import either
-from octo_dagster.scoring.recency import (
+from octo_dagster.scoring.measures.past import calendar, figures_at
+from octo_dagster.scoring.measures.recency import (
     Bins,
     Both,
     Cuts,
@@ -28,7 +27,8 @@ from octo_dagster.scoring.recency import (
     classes,
     start_of,
 )
-from octo_dagster.scoring.segments import Language, Segment, default_segments
+from octo_dagster.scoring.measures.segments import Language, Segment, default_segments
+from octo_dagster.scoring.portable import either
 
 Periodicity = Literal["month", "quarter", "year"]
 Column = sa.ColumnElement[Any]

@@ -14,9 +14,8 @@ from pydantic import Field
 
 from octo_dagster.errors import ConfigError
 from octo_dagster.score import Picture, Tables, score
-from octo_dagster.scoring.past import figures_at
-from octo_dagster.scoring.portable import either, in_units
-from octo_dagster.scoring.recency import (
+from octo_dagster.scoring.measures.past import figures_at
+from octo_dagster.scoring.measures.recency import (
     Bins,
     Both,
     Cuts,
@@ -27,7 +26,8 @@ from octo_dagster.scoring.recency import (
     classes,
     start_of,
 )
-from octo_dagster.scoring.segments import Language, Segment, default_segments
+from octo_dagster.scoring.measures.segments import Language, Segment, default_segments
+from octo_dagster.scoring.portable import either, in_units
 
 TRENDS = {
     "rising": {"en": "rising", "fr": "en hausse"},

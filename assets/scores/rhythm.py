@@ -9,10 +9,19 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from octo_dagster.score import Picture, Tables, score
-from octo_dagster.scoring import cycles
-from octo_dagster.scoring.cycles import SHRINKAGE, SINGLE, STAGES, TOO_FEW, Label, Minimum, Shrinkage, Stages
+from octo_dagster.scoring.measures import cycles
+from octo_dagster.scoring.measures.cycles import (
+    SHRINKAGE,
+    SINGLE,
+    STAGES,
+    TOO_FEW,
+    Label,
+    Minimum,
+    Shrinkage,
+    Stages,
+)
+from octo_dagster.scoring.measures.segments import Language
 from octo_dagster.scoring.portable import either, whole
-from octo_dagster.scoring.segments import Language
 
 PICTURE = """select rfi_label as label, count(*) as customers from rhythm
     group by 1 order by min(rfi_cycle_source is distinct from 'own+population'), min(rfi_ratio), 1"""

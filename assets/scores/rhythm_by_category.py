@@ -14,10 +14,19 @@ from pydantic import Field
 
 from octo_dagster.errors import ConfigError
 from octo_dagster.score import Picture, Tables, Told, score
-from octo_dagster.scoring import cycles
-from octo_dagster.scoring.cycles import SHRINKAGE, SINGLE, STAGES, TOO_FEW, Label, Minimum, Shrinkage, Stages
+from octo_dagster.scoring.measures import cycles
+from octo_dagster.scoring.measures.cycles import (
+    SHRINKAGE,
+    SINGLE,
+    STAGES,
+    TOO_FEW,
+    Label,
+    Minimum,
+    Shrinkage,
+    Stages,
+)
+from octo_dagster.scoring.measures.segments import Language
 from octo_dagster.scoring.portable import either
-from octo_dagster.scoring.segments import Language
 
 CATEGORIES = """select category as row, rfi_label as "column", customers from rhythm_shares_by_category
     order by sum(customers) over (partition by category) desc, category, least_ratio, rfi_label"""

@@ -28,7 +28,7 @@ from octo_dagster.demo.shop import Shop
 from octo_dagster.refresh import Refreshed, refresh
 from octo_dagster.run import Report, carry_out, new_run, prepare
 from octo_dagster.scoring.explain import explain
-from octo_dagster.scoring.pictures import draw
+from octo_dagster.scoring.pictures.draw import draw
 
 CREDENTIALS = {
     "SALESFORCE_CLIENT_ID": "octo-app",

@@ -20,7 +20,7 @@ from octo_dagster.canonical.pull import pull
 from octo_dagster.scoring import compute as scoring
 from octo_dagster.scoring.explain import explain
 from octo_dagster.scoring.frames import HAPPENED
-from octo_dagster.scoring.pictures import draw
+from octo_dagster.scoring.pictures.draw import draw
 from octo_dagster.scoring.profile import build
 from octo_dagster.warehouse import Warehouse
 

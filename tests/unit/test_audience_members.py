@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from octo_dagster.scoring.memberships import (
+from octo_dagster.audiences.memberships import (
     Movement,
     Overlap,
     Size,

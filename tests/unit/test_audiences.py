@@ -14,9 +14,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from octo_dagster.audiences.roster import Audience, Priority, Roster, roster
 from octo_dagster.config import Project
 from octo_dagster.errors import ConfigError
-from octo_dagster.scoring.audiences import Audience, Priority, Roster, roster
 
 ASSETS = Path(__file__).parents[2] / "assets"
 ROWS = pa.table(

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pytest
 import yaml
 
+from octo_dagster.audiences import memberships
 from octo_dagster.config import Project
-from octo_dagster.scoring import memberships
 from octo_dagster.scoring.profile import TABLE as PROFILE
 
 

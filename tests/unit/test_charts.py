@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from octo_dagster.scoring.charts import MOST, bars, beside, largest, matrix
+from octo_dagster.scoring.pictures.charts import MOST, bars, beside, largest, matrix
 
 PNG = b"\x89PNG"
 Rows = list[dict[str, Any]]

@@ -8,7 +8,7 @@ import duckdb
 import pytest
 import sqlalchemy as sa
 
-from octo_dagster.scoring.exact import UNIT, floating, nearest, weight_of_age
+from octo_dagster.scoring.measures.exact import UNIT, floating, nearest, weight_of_age
 from octo_dagster.scoring.sql import compiled
 from tests.postgres import postgres
 

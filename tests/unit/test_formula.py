@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from octo_dagster.errors import ConfigError
-from octo_dagster.scoring import formula
+from octo_dagster.scoring.written import formula
 
 FACTS = pa.table(
     {

@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from octo_dagster.scoring.charts import bars, matrix
-from octo_dagster.scoring.plane import rfm_heatmap
+from octo_dagster.scoring.pictures.charts import bars, matrix
+from octo_dagster.scoring.pictures.plane import rfm_heatmap
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

@@ -21,7 +21,7 @@ from assets.scores.rhythm import rhythm
 from octo_dagster.errors import ConfigError
 from octo_dagster.scoring import compute as scoring
 from octo_dagster.scoring import settings as settings_of
-from octo_dagster.scoring.segments import default_segments
+from octo_dagster.scoring.measures.segments import default_segments
 from tests.scoring_cases import arrow, computed, fill_warehouse, needed
 
 ROOT = Path(__file__).parents[2]

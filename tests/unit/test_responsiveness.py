@@ -18,8 +18,8 @@ from assets.scores.responsiveness import LABELS, responsiveness
 from octo_dagster.bench import pressure as bench
 from octo_dagster.errors import ConfigError, SourceError
 from octo_dagster.scoring import compute as scoring
-from octo_dagster.scoring import contact_weeks, fatigue, leaving
 from octo_dagster.scoring.frames import Reading
+from octo_dagster.scoring.measures import contact_weeks, fatigue, leaving
 from octo_dagster.scoring.settings import checked_settings, load_settings
 from octo_dagster.warehouse import Warehouse
 from tests import scoring_cases

@@ -13,8 +13,8 @@ import pytest
 
 from assets.scores.return_chance import return_chance, return_chance_check
 from octo_dagster.scoring import compute as scoring
-from octo_dagster.scoring import logistic
-from octo_dagster.scoring.pictures import draw
+from octo_dagster.scoring.measures import logistic
+from octo_dagster.scoring.pictures.draw import draw
 from octo_dagster.scoring.settings import load_settings
 from octo_dagster.warehouse import Warehouse
 from tests.orders import SCHEMA, rows_of

@@ -19,7 +19,7 @@ from assets.scores.rfm import rfm
 from octo_dagster.errors import ConfigError
 from octo_dagster.scoring import compute as scoring
 from octo_dagster.scoring import settings as settings_of
-from octo_dagster.scoring.segments import default_segments
+from octo_dagster.scoring.measures.segments import default_segments
 from octo_dagster.scoring.sql import compiled
 from octo_dagster.warehouse import Warehouse
 from tests.orders import Rows, scored, select

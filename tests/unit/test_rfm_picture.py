@@ -9,7 +9,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 
 from assets.scores.rfm import PLANE, rfm
-from octo_dagster.scoring.plane import rfm_heatmap, summed
+from octo_dagster.scoring.pictures.plane import rfm_heatmap, summed
 from octo_dagster.warehouse import Warehouse
 from tests.orders import scored
 

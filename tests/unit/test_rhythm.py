@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from assets.scores.rhythm import rhythm, rhythm_shares_by_cohort
 from octo_dagster.errors import ConfigError
 from octo_dagster.scoring import compute as scoring
-from octo_dagster.scoring.cycles import STAGES
+from octo_dagster.scoring.measures.cycles import STAGES
 from octo_dagster.scoring.settings import checked_settings, load_settings, plain_settings
 from octo_dagster.scoring.sql import table_of
 from octo_dagster.warehouse import Warehouse

@@ -21,7 +21,7 @@ from assets.scores.rhythm_by_category import (
 )
 from octo_dagster.errors import ConfigError
 from octo_dagster.scoring.library import arranged
-from octo_dagster.scoring.pictures import draw
+from octo_dagster.scoring.pictures.draw import draw
 from octo_dagster.scoring.settings import checked_settings, load_settings
 from octo_dagster.warehouse import Warehouse
 from tests.scoring_cases import Given, by_hand, computed

@@ -12,10 +12,10 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from octo_dagster.canonical.contracts import sqlalchemy_table
+from octo_dagster.scenarios.enrolment import COLUMNS, TABLE
+from octo_dagster.scenarios.followed import scenario_uplift
+from octo_dagster.scenarios.scenario import Scenario
 from octo_dagster.scoring import compute as scoring
-from octo_dagster.scoring.enrolment import COLUMNS, TABLE
-from octo_dagster.scoring.followed import scenario_uplift
-from octo_dagster.scoring.scenarios import Scenario
 from octo_dagster.scoring.sql import table_of
 from octo_dagster.warehouse import Warehouse
 from tests.postgres import postgres, scores_only

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 
 from octo_dagster import document
 from octo_dagster.errors import ConfigError
-from octo_dagster.scoring import enrolment, profile
-from octo_dagster.scoring.enrolment import Report, advance
-from octo_dagster.scoring.followed import scenario_state
-from octo_dagster.scoring.scenarios import Scenario, check, rule_sql
+from octo_dagster.scenarios import enrolment
+from octo_dagster.scenarios.enrolment import Report, advance
+from octo_dagster.scenarios.followed import scenario_state
+from octo_dagster.scenarios.scenario import Scenario, check, rule_sql
+from octo_dagster.scoring import profile
 from octo_dagster.warehouse import Warehouse
 from tests.scenario_cases import Rows, fill, run, run_again, scenarios_of, table
 from tests.scoring_cases import arrow

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from octo_dagster.scoring.written import blank
+from octo_dagster.scoring.written.files import blank
 from tests.postgres import postgres, scores_only
 from tests.scoring_cases import on_duckdb, on_postgres, paths, read
 

@@ -30,11 +30,12 @@ from octo_dagster import document
 from octo_dagster.canonical import contracts as canonical
 from octo_dagster.errors import ConfigError
 from octo_dagster.score import Score, Tables, Told
-from octo_dagster.scoring import formula, rules
-from octo_dagster.scoring.points import Points
+from octo_dagster.scoring import rules
 from octo_dagster.scoring.rules import Refused, nearest
-from octo_dagster.scoring.scorecard import By, Kind, Scale, Scorecard
 from octo_dagster.scoring.settings import raw_settings, settings_model
+from octo_dagster.scoring.written import formula
+from octo_dagster.scoring.written.points import Points
+from octo_dagster.scoring.written.scorecard import By, Kind, Scale, Scorecard
 
 CUSTOMERS = "customers"
 NAME = re.compile(r"[a-z][a-z0-9_]*")

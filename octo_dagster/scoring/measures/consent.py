@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 
 import sqlalchemy as sa
 
-from octo_dagster.scoring.inbox import EventTypes, is_one_of
+from octo_dagster.scoring.measures.inbox import EventTypes, is_one_of
 
 Channel = Literal["email", "sms", "push", "ads", "call", "mail"]
 

@@ -16,8 +16,8 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from octo_dagster.score import Frames
-from octo_dagster.scoring import inbox
-from octo_dagster.scoring.inbox import Channels, EventTypes
+from octo_dagster.scoring.measures import inbox
+from octo_dagster.scoring.measures.inbox import Channels, EventTypes
 from octo_dagster.scoring.portable import day, days, midnight_after, whole
 
 MESSAGES_AT_ONCE, CONTACTS_AT_ONCE = 5_000_000, 200_000

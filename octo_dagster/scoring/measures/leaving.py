@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from octo_dagster.scoring.contact_weeks import Weeks
+from octo_dagster.scoring.measures.contact_weeks import Weeks
 
 Floats = NDArray[np.float64]
 ROWS = 300_000

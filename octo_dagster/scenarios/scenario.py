@@ -27,7 +27,7 @@ import pyarrow as pa
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from octo_dagster.errors import ConfigError
-from octo_dagster.scoring.consent import Channel
+from octo_dagster.scoring.measures.consent import Channel
 from octo_dagster.scoring.rules import where_sql
 
 Stop = Literal["purchase", "unsubscribe"]

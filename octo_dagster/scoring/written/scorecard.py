@@ -13,12 +13,13 @@ from sqlalchemy.sql import visitors
 
 from octo_dagster.errors import ConfigError
 from octo_dagster.score import Tables, Told
-from octo_dagster.scoring import formula, rules
-from octo_dagster.scoring.points import Points
+from octo_dagster.scoring import rules
 from octo_dagster.scoring.portable import class_by_rank, day, either, joined, midnight_after, rounded, whole
 from octo_dagster.scoring.rules import Reading, Refused
 from octo_dagster.scoring.settings import FAR
 from octo_dagster.scoring.sql import TYPES
+from octo_dagster.scoring.written import formula
+from octo_dagster.scoring.written.points import Points
 
 CUSTOMERS = "customers"
 

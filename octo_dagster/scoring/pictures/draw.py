@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from octo_dagster.score import Score
-from octo_dagster.scoring.charts import Rows, bars, matrix
-from octo_dagster.scoring.plane import rfm_heatmap
+from octo_dagster.scoring.pictures.charts import Rows, bars, matrix
+from octo_dagster.scoring.pictures.plane import rfm_heatmap
 
 
 def draw(score: Score, rows: Rows) -> bytes:

@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from octo_dagster.scoring.exact import UNIT, floating, millionths
+from octo_dagster.scoring.measures.exact import UNIT, floating, millionths
 from octo_dagster.scoring.portable import either, rounded
 
 FEW, FEW_WEIGHT, MOST = 500, 5, 1000

@@ -13,8 +13,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from octo_dagster.scoring.measures.recency import is_purchase, is_someones, money_of
 from octo_dagster.scoring.portable import cents, day, days, either, midnight_after
-from octo_dagster.scoring.recency import is_purchase, is_someones, money_of
 
 Query = sa.Select[Any]
 

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from pydantic import Field
 
 from octo_dagster.score import Picture, Tables, score
+from octo_dagster.scoring.measures.segments import Language
 from octo_dagster.scoring.portable import cents, day, days, either, midnight_after, rounded
-from octo_dagster.scoring.segments import Language
 
 Z = 1.959964
 """How many standard errors lie to each side of a 95 % interval."""

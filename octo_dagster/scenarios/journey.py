@@ -8,10 +8,10 @@ from datetime import date
 import duckdb
 import sqlalchemy as sa
 
-from octo_dagster.scoring.consent import CHANNELS, CONSENTS, DO_NOT_CONTACT, has_refused
-from octo_dagster.scoring.inbox import EventTypes
+from octo_dagster.scenarios.scenario import Scenario, in_order, rule_sql
+from octo_dagster.scoring.measures.consent import CHANNELS, CONSENTS, DO_NOT_CONTACT, has_refused
+from octo_dagster.scoring.measures.inbox import EventTypes
 from octo_dagster.scoring.portable import midnight_after, share_digits
-from octo_dagster.scoring.scenarios import Scenario, in_order, rule_sql
 from octo_dagster.scoring.sql import compiled
 from octo_dagster.warehouse import quoted
 

@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from octo_dagster.scoring.charts import INK, QUIET, literal, png
+from octo_dagster.scoring.pictures.charts import INK, QUIET, literal, png
 
 Cell = tuple[int, int]
 """(recency class, frequency × monetary class)."""

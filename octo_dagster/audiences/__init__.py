@@ -1,0 +1,1 @@
+"""Named groups of customers: who is meant, who came and left."""

@@ -1,0 +1,1 @@
+"""What is done for whom, step by step, and what it brings."""

@@ -1,0 +1,1 @@
+"""Pictures of scores for people who look at pages, not tables."""

@@ -1,0 +1,1 @@
+"""Scores people write in YAML: points, or one SQL expression."""
