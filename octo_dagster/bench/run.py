@@ -21,6 +21,7 @@ from octo_dagster.bench import (
     pressure,
     priority,
     promotion,
+    recommendations,
     rfm,
     rhythm,
     scores,
@@ -80,6 +81,9 @@ PARTS = {
     "pressure": Part("Marketing pressure: how well it knows who would respond", pressure, pressure.figures),
     "promotion": Part("Promotion sensitivity: how well it foretells", promotion, promotion.figures),
     "priority": Part("Whom to call first: how many come back", priority, priority.figures),
+    "recommendations": Part(
+        "Recommendations: how well they foretell", recommendations, recommendations.figures
+    ),
     "sources": Part("Sources", sources, of_sources),
     "plan": Part("Planning", planning, of_planning),
     "calls": Part("Calls", calls, of_calls),
