@@ -32,6 +32,7 @@ from octo_dagster.score import Score
 from octo_dagster.scoring import library
 from octo_dagster.scoring.measures.segments import Language
 from octo_dagster.scoring.profile import TABLE as PROFILE
+from octo_dagster.scoring.profile import origins
 from octo_dagster.scoring.rules import where_sql
 from octo_dagster.scoring.settings import FAR
 from octo_dagster.scoring.written.files import written_scores
@@ -209,6 +210,7 @@ class Project:
             *complaints(lambda: self.priorities),
             *complaints(lambda: self.roster),
             *complaints(lambda: self.scores),
+            *complaints(self.check_profile),
             *complaints(self.check_scenarios),
             *complaints(self.check_audiences),
         ]
@@ -217,6 +219,10 @@ class Project:
         problems += unread + [line for s in syncs for line in complaints(partial(self.check_sync, s))]
         if problems:
             raise ConfigError(*dict.fromkeys(problems))
+
+    def check_profile(self) -> None:
+        """No two of customers, their order figures, scores and scenarios may bring the profile one column."""
+        origins([*CONTRACTS["customers"].names, *sorted(self.carried)], self.told_scores)
 
     def check_scenarios(self) -> None:
         """The scenarios' files; and their rules against the profile, once there is one."""

@@ -10,6 +10,7 @@ from typing import Any
 from octo_dagster.errors import ConfigError
 from octo_dagster.score import Score
 from octo_dagster.scoring.settings import checked_settings, raw_settings
+from octo_dagster.scoring.written.files import is_taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ def arranged(
 
     `shared` holds settings every score takes that knows them and does not give them itself. ConfigError with
     the mistakes of all files, or naming the scores that read one another in a circle."""
+    if taken := [name for name in sorted(scores) if is_taken(name)]:
+        raise ConfigError(*(f"scores: a score cannot be called {name!r}" for name in taken))
     ready: dict[str, Score] = {}
     problems: list[str] = []
     left = dict(scores)

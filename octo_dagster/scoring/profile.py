@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -79,19 +79,22 @@ def versions(warehouse: Warehouse, scores: Sequence[Score]) -> dict[str, int]:
 
 def lineage_of(warehouse: Warehouse, scores: Sequence[Score]) -> dict[str, tuple[Origin, ...]]:
     """Profile column → where it comes from, in the profile's order; ConfigError if two claim a name."""
-    claims: list[tuple[str, tuple[Origin, ...]]] = [
-        (field.name, (("customers", field.name),)) for field in warehouse.schema("customers")
-    ]
+    return origins(warehouse.schema("customers").names, scores)
+
+
+def origins(customers: Iterable[str], scores: Iterable[Score]) -> dict[str, tuple[Origin, ...]]:
+    """The same for a table `customers` of these columns, before there is one."""
+    claims: list[tuple[str, tuple[Origin, ...]]] = [(name, (("customers", name),)) for name in customers]
     claims += [
         (name, tuple(("orders", column) for column in ("customer_id", *columns)))
         for name, columns in FIGURES.items()
     ]
-    claims += [(c.name, ((s.name, c.name),)) for s in scores for c in s.columns]
+    claims += [(c.name, ((s.name, c.name),)) for s in scores if s.on_profile for c in s.columns]
     taken: dict[str, tuple[Origin, ...]] = {}
-    for name, origins in claims:
+    for name, origin in claims:
         if name in taken:
-            raise ConfigError(f"{TABLE}: {name} comes from both {taken[name][0][0]} and {origins[0][0]}")
-        taken[name] = origins
+            raise ConfigError(f"{TABLE}: {name} comes from both {taken[name][0][0]} and {origin[0][0]}")
+        taken[name] = origin
     return taken
 
 

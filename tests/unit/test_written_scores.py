@@ -311,6 +311,8 @@ def test_what_is_wrong_with_a_file(folder: Path, said: Mapping[str, Any], proble
         ("Lead", "Lead.yaml: name: a score cannot be called 'Lead'"),
         ("orders", "orders.yaml: name: a score cannot be called 'orders'"),
         ("customer_profile", "customer_profile.yaml: name: a score cannot"),
+        ("scenario_enrolments", "scenario_enrolments.yaml: name: a score cannot"),
+        ("profile", "profile.yaml: name: a score cannot"),
         ("email", "email.yaml: name: customers has a column 'email' already"),
         ("spent", "spent.yaml: name: spending has a column 'spent' already"),
     ],
@@ -320,6 +322,20 @@ def test_names_that_are_taken(folder: Path, name: str, problem: str) -> None:
     with pytest.raises(ConfigError) as refused:
         _ = project(folder, **{name: {"expression": "1"}}).scores
     assert refused.value.problems[0].startswith(problem), refused.value.problems
+
+
+def test_a_python_score_may_not_write_over_a_table(folder: Path) -> None:
+    """A function called as a table there is, is refused before it runs."""
+    text = SPENT.replace("def spending", "def orders").replace("spent", "spent_too")
+    (folder / "assets" / "scores" / "orders.py").write_text(text.replace("purchases", "orders_too"))
+    with pytest.raises(ConfigError, match="scores: a score cannot be called 'orders'"):
+        _ = project(folder).scores
+
+
+def test_a_column_the_profile_has_already_is_told_by_check(folder: Path) -> None:
+    """A score called `revenue` would fill a column the profile works out itself: `octo check` says so."""
+    with pytest.raises(ConfigError, match="customer_profile: revenue comes from both orders and revenue"):
+        project(folder, revenue={"expression": "spent"}).check()
 
 
 def test_misnamed_settings_are_told_the_scores_there_are(folder: Path) -> None:

@@ -39,8 +39,15 @@ from octo_dagster.scoring.written.scorecard import By, Kind, Scale, Scorecard
 
 CUSTOMERS = "customers"
 NAME = re.compile(r"[a-z][a-z0-9_]*")
-TAKEN = {*canonical.CONTRACTS, "customer_profile", "audience_members", "rejected_rows"}
-"""Names of tables that are no score's."""
+TAKEN = frozenset(
+    {
+        *canonical.CONTRACTS,
+        *("customer_profile", "audience_members", "rejected_rows"),
+        *("scenario_enrolments", "scenario_state", "scenario_uplift"),
+        *("profile", "base", "counted", "figures"),  # what the profile's own queries call their parts
+    }
+)
+"""Names of tables that are no score's: one of that name would write over them, or stand in their way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +108,15 @@ def shaped(path: Path, scores: Mapping[str, Score]) -> Score:
         known = nearest(path.stem, scores) or f"; there are {', '.join(sorted(scores)) or 'none'}"
         own = "one of your own gives points or an expression"
         raise ConfigError(f"{path.name}: there is no score {path.stem!r}{known} ({own})")
-    if not NAME.fullmatch(path.stem) or path.stem in TAKEN or path.stem.startswith("raw_"):
+    if not NAME.fullmatch(path.stem) or is_taken(path.stem):
         raise ConfigError(f"{path.name}: name: a score cannot be called {path.stem!r}")
     score = blank(path.stem, str(raw.get("description", "")), (CUSTOMERS,), frozenset())
     return score.given_settings(vars(said(score, raw, path.name)))
+
+
+def is_taken(name: str) -> bool:
+    """Whether a table of this name is, or may one day be, no score's."""
+    return name in TAKEN or name.startswith("raw_")
 
 
 def reading(score: Score, path: Path, columns: Columns) -> Score:
