@@ -12,7 +12,10 @@ from pydantic import TypeAdapter
 
 from octo_dagster.errors import SourceError
 from octo_dagster.score import Column, Score
+from octo_dagster.scoring.settings import plain_settings
 from octo_dagster.warehouse import Warehouse
+
+CHANGED = "its settings ask for other columns than when it was worked out: run it again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +109,14 @@ def explained(
     row = one_row(connection, score.name, customer_id)
     if row is None:
         return ScoreExplained(score.name, note.get("as_of"), (), ("the score has no row for this customer",))
+    if not row.keys() >= set(score.output):
+        return ScoreExplained(score.name, note.get("as_of"), (), (CHANGED,))
     facts = tuple(fact(connection, score.name, column, row) for column in score.columns)
-    reasons = score.because(row, note["settings"]) if score.because else []
+    settings = {
+        **plain_settings(score, score.given),
+        **note["settings"],
+    }  # a setting may be newer than the table
+    reasons = score.because(row, settings) if score.because else []
     return ScoreExplained(score.name, note.get("as_of"), facts, tuple(reasons))
 
 

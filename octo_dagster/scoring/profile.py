@@ -69,11 +69,17 @@ def build(warehouse: Warehouse, scores: Sequence[Score], as_of: date) -> Profile
 
 
 def versions(warehouse: Warehouse, scores: Sequence[Score]) -> dict[str, int]:
-    """The newest version of every table the profile reads; SourceError naming those that are missing."""
+    """The newest version of every table the profile reads; SourceError naming those that are missing, or were
+    worked out with other columns."""
     found = {name: warehouse.version(name) for name in ("customers", "orders", *(s.name for s in scores))}
     missing = sorted(name for name, version in found.items() if version is None)
     if missing:
         raise SourceError(f"{TABLE} reads {', '.join(missing)}: no such table in the warehouse")
+    other = [s.name for s in scores if not {*warehouse.schema(s.name).names} >= {*s.output}]
+    if other:
+        raise SourceError(
+            f"{TABLE} reads {', '.join(other)}, whose settings ask for other columns: run it again"
+        )
     return {name: version for name, version in found.items() if version is not None}
 
 

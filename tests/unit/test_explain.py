@@ -11,9 +11,11 @@ import pyarrow as pa
 import pytest
 
 from assets.scores.rfm import rfm
+from assets.scores.rfm_trend import rfm_trend
 from octo_dagster.errors import SourceError
 from octo_dagster.scoring import compute as scoring
-from octo_dagster.scoring.explain import explain, masked
+from octo_dagster.scoring import profile
+from octo_dagster.scoring.explain import CHANGED, explain, masked
 from octo_dagster.warehouse import Warehouse
 from tests.orders import SCHEMA
 
@@ -73,6 +75,28 @@ def test_absence_is_explained_too(warehouse: Warehouse) -> None:
     assert explain(warehouse, "g", [rfm]).scores[0].reasons == ("not worked out yet",)
     scoring.run(rfm, warehouse, date(2024, 1, 10))
     assert explain(warehouse, "g", [rfm]).lines()[-1] == "  → the score has no row for this customer"
+
+
+def test_settings_changed_since_the_run(warehouse: Warehouse) -> None:
+    """A score whose settings ask for other columns by now says so, and the profile is not joined from it."""
+    scoring.run(rfm_trend, warehouse, date(2024, 1, 10))
+    changed = rfm_trend.given_settings({"recent_days": 14})
+    (told,) = explain(warehouse, "a", [changed]).scores
+    assert told.reasons == (CHANGED,)
+    with pytest.raises(
+        SourceError, match="customer_profile reads rfm_trend, whose settings ask for other columns"
+    ):
+        profile.build(warehouse, [changed], date(2024, 1, 10))
+
+
+def test_a_setting_newer_than_the_table(warehouse: Warehouse) -> None:
+    """What a table of an earlier Octo was worked out with is completed by the defaults."""
+    scoring.run(rfm, warehouse, date(2024, 1, 10))
+    note = warehouse.note("rfm")
+    del note["settings"]["fxm"]
+    with warehouse.connect() as connection:
+        warehouse.replace("rfm", connection.sql("from rfm").to_arrow_table(), note)
+    assert "mean of" in explain(warehouse, "a", [rfm]).scores[0].reasons[0]
 
 
 def test_an_unknown_customer_is_an_error(warehouse: Warehouse, tmp_path: Path) -> None:
