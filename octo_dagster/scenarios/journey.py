@@ -118,8 +118,7 @@ with past as (
     union all select scenario, customer_id, left_on, left_because from stood where left_on is not null),
 left_it as (select scenario as wanted, customer_id, max(left_on) as left_on from past group by all),
 left_any as (
-    select customer_id, max(left_on) as out_on from past where left_because in ('finished', 'unsubscribed')
-    group by all)
+    select customer_id, max(left_on) as out_on from past where left_because <> 'bought' group by all)
 select wanted as scenario, customer_id, $as_of as entered_on,
        md5(wanted || ':' || customer_id) < holdout_digits as holdout, measured_days,
        last_order_at, last_unsubscribe_at

@@ -275,6 +275,23 @@ def test_a_scenario_or_customer_that_is_gone_is_left(tmp_path: Path) -> None:
     ]
 
 
+def test_a_scenario_by_another_name_does_not_begin_anew(tmp_path: Path) -> None:
+    """Who was in a file that is renamed has his rest first: nobody gets the same first email twice."""
+    warehouse = Warehouse(tmp_path)
+    base: Base = {"customers": [{"customer_id": "a", "email_consent": True}], "orders": [order("a", 0)]}
+    told = {"rule": "orders >= 1", "steps": [{"channel": "email"}], "again_after": 30, "lasts": 60}
+    run(warehouse, base, scenarios_of({"old": told}), START)
+    seen = [
+        dict(
+            run(warehouse, base, scenarios_of({"new": told}), START + timedelta(days=day))[0]
+            .scenarios[0]
+            .actions
+        )
+        for day in (3, 32, 33)
+    ]
+    assert seen == [{}, {}, {"email": 1}]
+
+
 def test_a_run_says_what_it_did(tmp_path: Path) -> None:
     """The report counts who entered, left, is held out, and what the day's steps do; as plain values too."""
     base: Base = {
