@@ -21,7 +21,7 @@ from typing import Any
 import duckdb
 
 from octo_dagster.bench.figure import Figure
-from octo_dagster.bench.rfm import best, peak_mb
+from octo_dagster.bench.rfm import peak_mb
 from octo_dagster.config import scores_in
 from octo_dagster.scoring import compute as scoring
 from octo_dagster.scoring import library
@@ -40,11 +40,11 @@ Costs = dict[str, float]
 def figures(folder: Path, small: bool) -> Iterator[Figure]:
     """All scores at both sizes: each against itself by hand, all against a tenth of the base."""
     sizes = (200, 2_000) if small else SIZES
-    took = {size: measured(folder / str(size), size, turns=1 if small else 2) for size in sizes}
+    took = {size: measured(folder / str(size), size) for size in sizes}
     few, many = (took[size] for size in sizes)
     yield from growth(few, many, sizes)
     for name in many:
-        hand = by_hand_of(folder / str(sizes[1]), name, turns=1 if small else 2)
+        hand = by_hand_of(folder / str(sizes[1]), name)
         if hand is not None:
             octo = many[name]
             yield Figure(f"{name}: wall", octo["wall"], "s", "by hand", hand["wall"], 1.4)
@@ -63,10 +63,10 @@ def growth(few: Mapping[str, Costs], many: Mapping[str, Costs], sizes: tuple[int
         yield Figure(f"{name}, {more}: wall", many[name]["wall"], "s", less, few[name]["wall"])
 
 
-def measured(root: Path, customers: int, turns: int) -> dict[str, Costs]:
+def measured(root: Path, customers: int) -> dict[str, Costs]:
     """Every score in turn, on a base made for it; RuntimeError when one fails."""
     generate(Warehouse(root), customers)
-    return {name: best([process("octo", name, root) for _ in range(turns)]) for name in arranged().scores}
+    return {name: process("octo", name, root) for name in arranged().scores}
 
 
 def generate(warehouse: Warehouse, customers: int, products: int = 20_000) -> None:
@@ -88,11 +88,11 @@ def arranged() -> library.Library:
     return library.arranged(scores_in(SCORES), SCORES, fed, {"language": "en"})
 
 
-def by_hand_of(root: Path, name: str, turns: int) -> Costs | None:
+def by_hand_of(root: Path, name: str) -> Costs | None:
     """The score by hand on the same base, and that it says the same; None where nobody wrote it by hand."""
     if not any((BY_HAND / f"{name}.{kind}").exists() for kind in ("sql", "py")):
         return None
-    took = best([process("hand", name, root) for _ in range(turns)])
+    took = process("hand", name, root)
     if (BY_HAND / f"{name}.sql").exists():
         compare(root, name)
     return took
