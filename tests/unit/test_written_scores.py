@@ -184,6 +184,13 @@ def test_what_is_on_the_profile_and_explained(folder: Path) -> None:
     assert any("spent / purchases = 129.9950: spent = 259.99, purchases = 2" in line for line in lines), lines
 
 
+def test_reasons_hold_no_personal_data(folder: Path) -> None:
+    """An expression over an address is told without the address, however the score goes on to tools."""
+    said = {"expression": "case when email like '%@shop.fr' then spent end"}
+    rows = worked_out(project(folder, own=said), "own")
+    assert [(row["customer_id"], row["own_because"]) for row in rows] == [("a", "spent = 259.99")]
+
+
 def test_asset_settings_are_kept_with_the_table(folder: Path) -> None:
     """What the file said is kept with the version it made, as plain values."""
     made = project(folder, lead=LEAD)

@@ -11,6 +11,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.sql import visitors
 
+from octo_dagster.canonical import contracts as canonical
 from octo_dagster.errors import ConfigError
 from octo_dagster.score import Tables, Told
 from octo_dagster.scoring import rules
@@ -22,6 +23,8 @@ from octo_dagster.scoring.written import formula
 from octo_dagster.scoring.written.points import Points
 
 CUSTOMERS = "customers"
+UNTOLD = {"as_of"} | {field.name for field in canonical.CONTRACTS[CUSTOMERS].fields if field.private}
+"""What is not repeated among an expression's reasons: the day of the run, and who a customer is."""
 
 Kind = Literal["integer", "decimal", "text", "boolean", "date"]
 Scale = Literal["1-100", "decile"]
@@ -200,9 +203,8 @@ class Scorecard:
             value = sa.cast(rounded(value, 0), sa.BigInteger)
         else:
             value = sa.cast(value, TYPES[self.kind])
-        inputs = [
-            found.placed(input_as(name)) for name in told.columns if found.has((name,)) and name != "as_of"
-        ]
+        shown = [name for name in told.columns if found.has((name,)) and name not in UNTOLD]
+        inputs = [found.placed(input_as(name)) for name in shown]
         because = sa.func.nullif(joined(", ", *inputs), "") if inputs else sa.null()
         rows = sa.select(found.source.c.customer_id, value.label("measure"), because.label("because"))
         inner = rows.where(chosen).subquery("worked")
