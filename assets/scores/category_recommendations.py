@@ -11,10 +11,13 @@ import pyarrow as pa
 import scipy.sparse as sp
 from pydantic import Field
 
-from octo_dagster.score import Frames, frame_score
+from octo_dagster.score import Frames, Picture, frame_score
 from octo_dagster.scoring.recommending.history import Days, History, Ints, read, sorted_days
 from octo_dagster.scoring.recommending.neighbours import MILLION, inverse, maxima, scaled
 from octo_dagster.scoring.recommending.shelf import Shelf, shelf
+
+FIRST = """select category as label, count(*) as customers from category_recommendations where rank = 1
+    group by 1 order by 2 desc, 1"""
 
 AT_ONCE = 100_000
 """Customers worked on together."""
@@ -31,6 +34,7 @@ AT_ONCE = 100_000
         "score": ("decimal", "His own frequency, 1 for his most frequent, and a share of what sells now"),
     },
     settings_from="recommendations",
+    picture=Picture("bars", FIRST, "Categories recommended first"),
 )
 def category_recommendations(
     tables: Frames,

@@ -30,6 +30,8 @@ from octo_dagster.scoring.portable import either
 
 CATEGORIES = """select category as row, rfi_label as "column", customers from rhythm_shares_by_category
     order by sum(customers) over (partition by category) desc, category, least_ratio, rfi_label"""
+LATEST = """select category as label, count(*) filter (where rfi_days_late > 0) as customers,
+    count(*) as of_customers from rhythm_by_category group by 1 order by 2 desc, 1"""
 KEY = ("customer_id", "category")
 Category = Annotated[str, Field(min_length=1)]
 
@@ -50,6 +52,7 @@ Category = Annotated[str, Field(min_length=1)]
         "rfi_cycle_source": ("text", "What the cycle was drawn from: own, category, population"),
         "return_index": ("decimal", "For ranking: the likelier to buy in the category soon, the higher"),
     },
+    picture=Picture("bars", LATEST, "Categories with most customers past their usual wait"),
 )
 def rhythm_by_category(  # noqa: PLR0913 - every keyword is a setting of the score
     tables: Tables,

@@ -130,9 +130,12 @@ def test_everything_is_on_the_profile_and_explained(late: Warehouse) -> None:
 
 
 def test_every_picture_is_drawn(late: Warehouse) -> None:
-    """Every score shows something, small enough for a page, and the same twice."""
+    """Every score whose columns are always the same shows something, small enough for a page, and the same
+    twice."""
     for score in SCORES.values():
-        assert score.picture is not None, score.name
+        if score.picture is None:
+            assert score.columns_of is not None, score.name
+            continue
         with late.connect() as connection:
             found = connection.sql(score.picture.query).to_arrow_table().to_pylist()
         drawn = draw(score, found)

@@ -164,7 +164,7 @@ def test_the_store_is_the_one_with_most_purchases(orders: Rows) -> None:
 def test_an_endless_half_life_weighs_nothing(orders: Rows) -> None:
     """With a half-life far beyond every order's age the favourites are those without one."""
     tables = shop(orders, [])
-    assert outcome(favorite_store, tables, half_life_days=100_000) == outcome(favorite_store, tables)
+    assert outcome(favorite_store, tables, half_life_days=36_500) == outcome(favorite_store, tables)
 
 
 @small
