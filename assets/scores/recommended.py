@@ -89,6 +89,8 @@ def recommended(  # noqa: PLR0913 - every keyword is a setting of the score
 
     In lists every field has as many entries as there are products: what the shop does not say is empty, so
     that the second image is the second product's. A separator in a text becomes `/`; ids are left alone."""
+    if "/" in text_separator:
+        raise ConfigError("text_separator: `/` is what stands for a separator within a text: take another")
     if len(set(fields)) < len(fields):
         raise ConfigError("fields: one is given twice")
     wanted = [PARTS[field][0] for field in fields]

@@ -46,7 +46,10 @@ def because(row: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
         f" week, brought {row['feedback_received']} {what}"
     ]
     if row["marginal_feedback"] is None:
-        return [*told, f"{row['responsiveness']}: told from {settings['minimum_messages']} messages on"]
+        least = settings["minimum_messages"]
+        few = f"told from {least} messages on"
+        why = few if row["feedback_messages"] < least else "nobody has given any feedback yet"
+        return [*told, f"{row['responsiveness']}: {why}"]
     risk, few = row["unsubscribe_risk"], f"fewer than {settings['minimum_unsubscribes']} people have"
     return [
         *told,

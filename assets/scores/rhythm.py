@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
+from decimal import Decimal
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -55,10 +56,11 @@ def stage_told(row: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
     """Which bounds the ratio lies between; or that the customer bought too rarely to be placed."""
     if row["rfi_purchase_days"] < settings["minimum"]:
         return f"{row['rfi_label']}: placed from {settings['minimum']} purchase days on"
-    ends = [float(stage["below"]) for stage in settings["stages"][:-1]]
-    low = max((end for end in ends if end <= row["rfi_ratio"]), default=0)
+    ends = [Decimal(stage["below"]) for stage in settings["stages"][:-1]]
+    low = max((end for end in ends if end <= row["rfi_ratio"]), default=Decimal(0))
     high = min((end for end in ends if end > row["rfi_ratio"]), default=None)
-    return f"{row['rfi_label']}: from {low:g}" + (f" to below {high:g}" if high else " on") + " cycles"
+    until = f" to below {float(high):g}" if high else " on"
+    return f"{row['rfi_label']}: from {float(low):g}{until} cycles"
 
 
 @score(

@@ -205,6 +205,10 @@ def test_the_shipped_settings_are_the_defaults() -> None:
         ({"under_below": 80}, "under_below: 80 must be below over_above, 80"),
         ({"channels": {"sms": ["E_mail"]}}, "channels: 'email' is in email and sms"),
         (
+            {"channels": {name: [] for name in ("email", "sms", "letter", "push", "call")}},
+            "channels: no name is listed",
+        ),
+        (
             {"event_types": {"opened": ["ping"], "clicked": ["PING"]}},
             "event_types: 'ping' is in clicked and opened",
         ),

@@ -99,15 +99,17 @@ def test_without_products_there_are_ids_for_names(tmp_path: Path) -> None:
     assert ann["recommended_categories"] is None
 
 
-def test_a_field_twice_is_refused() -> None:
-    """Two columns of one name would be one too many."""
-    with pytest.raises(ConfigError, match="fields: one is given twice"):
-        settings_of.checked_settings(
-            recommended,
-            {"fields": ["ids", "ids"]},
-            "recommended.yaml",
-            scores(),
-        )
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        ({"fields": ["ids", "ids"]}, "fields: one is given twice"),
+        ({"text_separator": " / "}, "text_separator: `/` is what stands for a separator"),
+    ],
+)
+def test_wrong_settings_are_named(chosen: dict[str, Any], message: str) -> None:
+    """Two columns of one name are one too many; a list cut by slashes could not be told from its texts."""
+    with pytest.raises(ConfigError, match=message):
+        settings_of.checked_settings(recommended, chosen, "recommended.yaml", scores())
 
 
 def scores() -> dict[str, Score]:

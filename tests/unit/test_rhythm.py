@@ -161,6 +161,13 @@ def test_it_says_what_led_to_the_label() -> None:
     ]
 
 
+def test_who_stands_on_a_bound_is_told_the_stage_he_is_in() -> None:
+    """A ratio of exactly 1.1 is past a stage that ends at 1.1, in the label and in its reason."""
+    stages = [{"en": "early", "fr": "tôt", "below": 1.1}, {"en": "end", "fr": "fin"}]
+    orders = [order("a", -3), order("a", 27), order("a", 57)]
+    assert told(orders, "a", stages=stages)[2] == "end: from 1.1 on cycles"
+
+
 def test_the_shipped_settings_are_the_defaults() -> None:
     """`rhythm.yaml` shows the defaults, stages included, so that deleting it changes nothing."""
     folder = Path(__file__).parents[2] / "assets/scores"

@@ -142,14 +142,14 @@ def namings(names: BaseModel) -> sa.Subquery:
 
 
 def check(what: str, names: BaseModel) -> None:
-    """ConfigError when a name is listed under two fields: one would silently win."""
+    """ConfigError when a name is listed under two fields, where one would silently win; or no name at all."""
     listed = [(plain(name), field) for field, given in names for name in given]
     owners: dict[str, set[str]] = {}
     for name, field in listed:
         owners.setdefault(name, set()).add(field)
     twice = [f"{name!r} is in {' and '.join(sorted(o))}" for name, o in sorted(owners.items()) if len(o) > 1]
-    if twice:
-        raise ConfigError(*(f"{what}: {problem}" for problem in twice))
+    if twice or not listed:
+        raise ConfigError(*(f"{what}: {problem}" for problem in twice or ["no name is listed"]))
 
 
 def by_channel(messages: sa.FromClause, channels: Channels) -> sa.Subquery:
