@@ -63,6 +63,7 @@ def check(as_json: AsJson = False) -> None:
         "sources": list(project.intakes),
         "scores": list(project.scores),
         "audiences": list(project.audiences),
+        "priority lists": list(project.priorities),
         "scenarios": list(project.scenarios),
         "syncs": list(project.syncs),
     }
@@ -209,7 +210,12 @@ def run_all(
         tables = [asdict(table) for table in made.conformed]
         done = [report.as_dict() for report, _ in reports]
         stopped = {name: str(error) for name, error in refused.items()}
-        answer({"tables": tables, "profile": made.profile.as_dict(), "deliveries": done, "refused": stopped})
+        moved = {
+            "scenarios": made.scenarios.as_dict() if made.scenarios else None,
+            "audiences": made.audiences.as_dict() if made.audiences else None,
+        }
+        base = {"tables": tables, "profile": made.profile.as_dict(), **moved}
+        answer({**base, "deliveries": done, "refused": stopped})
     else:
         show.refreshed(console, made)
         for report, drawn in reports:
