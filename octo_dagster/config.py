@@ -205,6 +205,7 @@ class Project:
         """Everything that can be known without calling anyone: all files, and each sync, audience and
         score against the tables there are. ConfigError holds every mistake of every file."""
         problems = [
+            *complaints(self.check_endings),
             *complaints(lambda: self.intakes),
             *complaints(lambda: self.audiences),
             *complaints(lambda: self.priorities),
@@ -219,6 +220,13 @@ class Project:
         problems += unread + [line for s in syncs for line in complaints(partial(self.check_sync, s))]
         if problems:
             raise ConfigError(*dict.fromkeys(problems))
+
+    def check_endings(self) -> None:
+        """No file is passed over, settings and all, for its ending."""
+        if passed := sorted((self.root / "assets").glob("*/*.yml")):
+            raise ConfigError(
+                *(f"{path.parent.name}/{path.name}: not read; end it in .yaml" for path in passed)
+            )
 
     def check_profile(self) -> None:
         """No two of customers, their order figures, scores and scenarios may bring the profile one column."""

@@ -345,6 +345,14 @@ def test_a_column_the_profile_has_already_is_told_by_check(folder: Path) -> None
         project(folder, revenue={"expression": "spent"}).check()
 
 
+def test_a_file_with_another_ending_is_told(folder: Path) -> None:
+    """Settings in `largest.yml` would be left out without a word: `octo check` names the file."""
+    made = project(folder)
+    (folder / "assets" / "scores" / "largest.yml").write_text("least: 3")
+    with pytest.raises(ConfigError, match=r"scores/largest.yml: not read; end it in .yaml"):
+        made.check()
+
+
 def test_misnamed_settings_are_told_the_scores_there_are(folder: Path) -> None:
     """Settings under a misspelled name are an error that names the score that was meant, never ignored."""
     with pytest.raises(ConfigError, match="did you mean 'largest'"):
