@@ -284,7 +284,9 @@ def audiences(
 def bench(
     only: Annotated[str | None, typer.Option(help="One part; an unknown name lists them all.")] = None,
     scale: Annotated[Scale, typer.Option(help="Full size, or small to see that it works.")] = Scale.FULL,
-    write: Annotated[bool, typer.Option(help="Write the result into octo_dagster/BENCH.md too.")] = False,
+    write: Annotated[
+        bool, typer.Option(help="Write the parts measured into octo_dagster/BENCH.md too.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure Octo beside what it is measured against. Needs a development install; about ten minutes."""
@@ -292,7 +294,7 @@ def bench(
 
     told = measure.measured(only, small=scale is Scale.SMALL, tell=errors.print)
     if write:
-        measure.PAGE.write_text(measure.page(told))
+        measure.PAGE.write_text(measure.page(told, measure.PAGE.read_text()))
     if as_json:
         answer({name: [figure.as_dict() for figure in figures] for name, figures in told.items()})
     else:

@@ -130,26 +130,47 @@ def said(value: float) -> str:
     return f"{value:.2f}" if abs(value) >= 1 else f"{value:.4f}"
 
 
-def page(told: Told) -> str:
-    """`BENCH.md`: what was measured, on what, and what came out."""
-    machine = (
+def page(told: Told, before: str = "") -> str:
+    """`BENCH.md`: what was measured, on what, and what came out. Parts that were not measured now stay as the
+    page `before` has them."""
+    kept = {part.partition("\n")[0]: part for part in before.split("\n## ")[1:]}
+    sections = []
+    for name, part in PARTS.items():
+        if name in told:
+            sections.append(section(name, told[name]))
+        elif part.title in kept:
+            sections.append(f"## {kept[part.title].rstrip()}\n")
+    return "\n".join([HEAD, *sections])
+
+
+HEAD = """# What Octo costs, and how good its scores are
+
+Written by `octo bench --write`; do not edit.
+"""
+
+
+def section(name: str, figures: Sequence[Figure]) -> str:
+    """One part: how it is measured, on what it was, and its figures."""
+    lines = [
+        f"## {PARTS[name].title}",
+        "",
+        (PARTS[name].module.__doc__ or "").strip(),
+        "",
+        f"On {machine()}.",
+        "",
+    ]
+    lines += [line(COLUMNS), line(["---"] * len(COLUMNS)), *(line(row(figure)) for figure in figures), ""]
+    return "\n".join(lines)
+
+
+def machine() -> str:
+    """What was measured on, and how busy it was."""
+    return (
         f"{psutil.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GB, {platform.system()}, "
         f"Python {platform.python_version()}, DuckDB {duckdb.__version__}, {datetime.now(UTC):%Y-%m-%d}; "
         f"load average {psutil.getloadavg()[2]:.1f} over 15 minutes "
         "(2 at most are this run's; with more, walls wander)"
     )
-    lines = [
-        "# What Octo costs, and how good its scores are",
-        "",
-        "Written by `octo bench --write`; do not edit.",
-        "",
-        f"On {machine}.",
-        "",
-    ]
-    for name, figures in told.items():
-        lines += [f"## {PARTS[name].title}", "", (PARTS[name].module.__doc__ or "").strip(), ""]
-        lines += [line(COLUMNS), line(["---"] * len(COLUMNS)), *(line(row(figure)) for figure in figures), ""]
-    return "\n".join(lines)
 
 
 def line(cells: Sequence[str]) -> str:

@@ -25,6 +25,23 @@ def test_nothing_beside_nothing_is_one() -> None:
     assert Figure("a", 1, "writes", "b", 0, 1.0).ratio == math.inf
 
 
+def test_a_quality_is_met_from_its_target_on() -> None:
+    """Where more is better a ratio just below the target is not good, however it is rounded."""
+    assert Figure("a", 0.75, "AUC", "bar", 0.75, least=1.0).met is True
+    assert Figure("a", 0.749, "AUC", "bar", 0.75, least=1.0).met is False
+
+
+def test_the_page_keeps_what_was_not_measured_now() -> None:
+    """A part measured alone takes the place of its old figures; the other parts stay, in their order."""
+    old = page({"rfm": [Figure("old rfm", 1, "s", "x", 1)], "calls": [Figure("old calls", 1, "s", "x", 1)]})
+    new = page({"calls": [Figure("new calls", 2, "s", "x", 1)]}, old)
+    assert "old rfm" in new
+    assert "new calls" in new
+    assert "old calls" not in new
+    assert new.index("old rfm") < new.index("new calls")
+    assert page({}, new) == new
+
+
 @pytest.mark.parametrize("part", ["calls", "delivery", "plan"])
 def test_a_part_runs_small(part: str) -> None:
     """A small run measures something in every figure, and its page holds them all."""
