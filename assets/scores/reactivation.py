@@ -153,6 +153,9 @@ def reactivation(  # noqa: PLR0913 - every keyword is a setting of the score
 
 def borders(bins: int, recency: int | None, big_from: int | None) -> tuple[int, int]:
     """The highest passive recency class and the lowest big class: by default the outer thirds."""
+    given = {"passive_recency": recency or 0, "big_from": big_from or 0}
+    if beyond := [name for name, border in given.items() if border > bins]:
+        raise ConfigError(*(f"{name}: {given[name]}, and rfm has {bins} classes only" for name in beyond))
     return -(-bins // 3) if recency is None else recency, big_from or -(-2 * bins // 3) + 1
 
 

@@ -195,6 +195,14 @@ def test_without_any_sign_of_passivity_the_settings_are_refused() -> None:
         outcome({"customers": [], "orders": []}, passive_recency=0, passive_ratio=None)
 
 
+@pytest.mark.parametrize("setting", ["big_from", "passive_recency"])
+def test_a_border_beyond_rfms_classes_is_refused(setting: str) -> None:
+    """With four classes nobody is big from the fifth on: said at once, not by an empty call list."""
+    chosen: dict[str, Any] = {"bins": 4, setting: 5}
+    with pytest.raises(ConfigError, match=f"case: {setting}: 5, and rfm has 4 classes only"):
+        outcome({"customers": [], "orders": []}, **chosen)
+
+
 def test_the_figures_behind_the_place_are_told() -> None:
     """The explanation names the rule, both priorities and the place, or the reason why there is none."""
     base: Base = {
