@@ -109,8 +109,8 @@ def track(warehouse: Warehouse, conditions: Conditions, as_of: date) -> Report:
 
 
 NOBODY = (
-    "select '' as audience, '' as customer_id, date '2000-01-01' as entered_on, "
-    "date '2000-01-01' as left_on where false"
+    "select cast('' as varchar) as audience, cast('' as varchar) as customer_id, "
+    "date '2000-01-01' as entered_on, date '2000-01-01' as left_on where false"
 )
 
 
@@ -132,10 +132,11 @@ def newest(warehouse: Warehouse) -> tuple[date, date | None] | None:
 def members_sql(conditions: Conditions) -> str:
     """Who is in which audience now."""
     parts = [
-        f'select {quoted(name)} as audience, customer_id from "{PROFILE}" where {condition}'
+        f"select cast({quoted(name)} as varchar) as audience, cast(customer_id as varchar) as customer_id"
+        f' from "{PROFILE}" where {condition}'
         for name, condition in conditions.items()
     ]
-    return " union all ".join(parts) or "select '' as audience, '' as customer_id where false"
+    return " union all ".join(parts) or f"select audience, customer_id from ({NOBODY})"
 
 
 def stays_sql(as_of: date) -> str:
