@@ -65,15 +65,10 @@ def pair(sync: Sync) -> list[dg.AssetKey]:
 
 
 def base(project: Project) -> list[dg.AssetKey]:
-    """Every table, every score, the profile."""
+    """Every table, every score, the scenarios, the profile, and who is in the audiences."""
     raws = [keys.raw(intake, table) for intake in project.intakes.values() for table in intake.tables]
-    tables = [keys.table(name) for name in sorted(project.fed)]
-    return [
-        *raws,
-        *tables,
-        *(keys.table(name) for name in (*project.scores, *followed(project))),
-        keys.PROFILE,
-    ]
+    tables = [*sorted(project.fed), *project.scores, *followed(project), PROFILE_TABLE, *tracked(project)]
+    return [*raws, *(keys.table(name) for name in tables)]
 
 
 def followed(project: Project) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ import yaml
 
 from assets import keys
 from assets.factory import definitions
+from assets.jobs import base, night
 from assets.resources import Day, Setup
 from octo_dagster.config import Project
 from octo_dagster.errors import ConfigError
@@ -120,6 +121,17 @@ def test_switched_on(tmp_path: Path) -> None:
         repository = made.get_repository_def()
         assert {sensor.default_status.value for sensor in repository.sensor_defs} == {word}
         assert {schedule.default_status.value for schedule in repository.schedule_defs} == {word}
+
+
+def test_the_night_leaves_nothing_out(tmp_path: Path) -> None:
+    """Everything that can be materialised is materialised every night: a table forgotten there goes stale
+    while every run is green. `refresh_base` does the same, but for plans and deliveries."""
+    project = Project(ROOT, tmp_path)
+    graph = definitions(Setup(project)).resolve_asset_graph()
+    sent = {key for sync in project.syncs.values() for key in (keys.plan(sync), keys.delivery(sync))}
+    assert sent
+    assert set(night(project)) == graph.materializable_asset_keys
+    assert set(base(project)) == graph.materializable_asset_keys - sent
 
 
 def test_one_day_for_a_run() -> None:
