@@ -127,12 +127,11 @@ class Project:
 
     def chosen(self, names: Sequence[str] | None) -> list[Score]:
         """These scores, or all without names. ConfigError for a name that is not among them."""
-        unknown = [name for name in names or () if name not in self.scores]
+        told = {score.name: score for score in self.told_scores}
+        unknown = [name for name in names or () if name not in told]
         if unknown:
-            raise ConfigError(
-                f"there is no score {unknown[0]!r}; there are {', '.join(self.scores) or 'none'}"
-            )
-        return [self.scores[name] for name in names or self.scores]
+            raise ConfigError(f"there is no score {unknown[0]!r}; there are {', '.join(told) or 'none'}")
+        return [told[name] for name in names or told]
 
     @cached_property
     def fed(self) -> frozenset[str]:

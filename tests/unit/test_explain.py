@@ -12,7 +12,8 @@ import pytest
 
 from assets.scores.rfm import rfm
 from assets.scores.rfm_trend import rfm_trend
-from octo_dagster.errors import SourceError
+from octo_dagster.config import Project
+from octo_dagster.errors import ConfigError, SourceError
 from octo_dagster.scoring import compute as scoring
 from octo_dagster.scoring import profile
 from octo_dagster.scoring.explain import CHANGED, explain, masked
@@ -120,3 +121,12 @@ def test_an_unknown_customer_is_an_error(warehouse: Warehouse, tmp_path: Path) -
 def test_emails_are_masked(email: str | None, shown: str | None) -> None:
     """The first letter and the domain are all that is shown."""
     assert masked(email) == shown
+
+
+def test_scenarios_are_explained_among_the_scores(tmp_path: Path) -> None:
+    """Without names everything on the profile is told, the customer's scenario too; a wrong name is refused."""
+    project = Project(Path(__file__).parents[2], tmp_path)
+    assert [score.name for score in project.chosen(None)] == [*project.scores, "scenario_state"]
+    assert [score.name for score in project.chosen(["scenario_state"])] == ["scenario_state"]
+    with pytest.raises(ConfigError, match=r"there is no score 'rmf'; there are .*scenario_state"):
+        project.chosen(["rmf"])
