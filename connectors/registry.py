@@ -1,4 +1,4 @@
-"""A file in `connectors/destinations/` or `connectors/sources/` is known here, by its `type`."""
+"""A file in or below `connectors/destinations/` or `connectors/sources/` is known here, by its `type`."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def kind(model: type[AnyDestination] | type[Source]) -> str:
 
 
 def classes(package: ModuleType, contract: type[T]) -> list[type[T]]:
-    """The concrete subclasses of a contract that a package's own files define."""
+    """The concrete subclasses of a contract that a package's own files, and its folders' files, define."""
     found = []
-    for module in pkgutil.iter_modules(package.__path__):
-        loaded = importlib.import_module(f"{package.__name__}.{module.name}")
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        loaded = importlib.import_module(module.name)
         found += [
             value
             for value in vars(loaded).values()

@@ -16,7 +16,7 @@ from octo_dagster.delivery.courier import Surroundings
 from octo_dagster.delivery.plan import ORDINARY, Options, Plan
 from octo_dagster.run import Report, carry_out, prepare
 from octo_dagster.sync import Sync
-from tests.contract.examinees import Examinee
+from tests.vendors.examinee import Examinee
 
 SCHEMA = pa.schema(
     {

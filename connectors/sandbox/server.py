@@ -138,10 +138,10 @@ def serve(port: int, announce: Callable[[str], object]) -> None:
 
 
 def twins() -> list[type[Twin]]:
-    """Every twin there is: the concrete subclasses of `Twin` in the files beside this one."""
+    """Every twin there is: the concrete subclasses of `Twin` in the files beside this one and below."""
     found = []
-    for module in pkgutil.iter_modules(connectors.sandbox.__path__):
-        loaded = importlib.import_module(f"connectors.sandbox.{module.name}")
+    for module in pkgutil.walk_packages(connectors.sandbox.__path__, "connectors.sandbox."):
+        loaded = importlib.import_module(module.name)
         found += [
             value
             for value in vars(loaded).values()

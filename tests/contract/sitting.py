@@ -14,7 +14,7 @@ from octo_dagster.delivery.http import session
 from octo_dagster.delivery.pace import UNPACED
 from octo_dagster.destination import AnyDestination
 from octo_dagster.model import Batch, Change, Fields, FieldType, Op, Outcome, Receipt, Sent, Value
-from tests.contract.examinees import Examinee
+from tests.vendors.examinee import Examinee
 
 PATIENCE = 10.0
 """Seconds an unfinished job of a twin may take before the exam calls it hung."""

@@ -1,13 +1,13 @@
 """The exam of a destination under the whole engine: what is promised to its users, whatever the vendor.
 
 `test_wire.py` examines a destination alone; here it is planned, delivered, settled and verified, in front
-of its twin. Parametrised over every vendor of `tests/prove/vendors.py`; a vendor added there sits it.
+of its twin. Parametrised over every vendor of `tests/vendors/`; a vendor added there sits it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -22,8 +22,9 @@ from octo_dagster.delivery.ledger_tables import CHANGELOG
 from octo_dagster.delivery.verify import Verified
 from octo_dagster.model import FieldType, Mode, Removal
 from octo_dagster.run import Report, verify_only
-from tests.contract.examinees import SAMPLES
-from tests.prove.vendors import VENDORS, Vendor
+from tests.vendors.every import VENDORS
+from tests.vendors.examinee import SAMPLES
+from tests.vendors.vendor import Vendor
 from tests.world import World
 
 COLUMNS = pa.schema(
@@ -42,26 +43,6 @@ COLUMNS = pa.schema(
         "list": pa.list_(pa.string()),
     }
 )
-
-WRITES = {
-    "webhook": (r"POST /octo$",),
-    "brevo": (r"POST /v3/contacts/import$", r"POST .*/contacts/remove$", r"DELETE /v3/contacts/"),
-    "salesforce": (r"(POST|PUT|PATCH) .*/jobs/ingest", r"(PATCH|DELETE) .*/composite/sobjects"),
-    "zendesk": (r"(POST|PUT|DELETE) /api/v2/users/",),
-}
-"""The calls that write records, by vendor, as `METHOD path`."""
-
-LEAST = {
-    # 500 records in a call.
-    "webhook": {"300 new": 1, "3 changed": 1, "1 removed": 1},
-    # One import; who leaves the list does so in one call of up to 150.
-    "brevo": {"300 new": 1, "3 changed": 1, "1 removed": 1},
-    # From 20 changes on one bulk job: open, upload, start. Below, one collection of up to 200.
-    "salesforce": {"300 new": 3, "3 changed": 1, "1 removed": 1},
-    # A job of up to 100 users.
-    "zendesk": {"300 new": 3, "3 changed": 1, "1 removed": 1},
-}
-"""The fewest writing calls there can be, from each vendor's limits."""
 
 
 def customer(number: int, **changed: Any) -> dict[str, Any]:
@@ -126,7 +107,12 @@ class Exam:
         calls = self.world.sandbox.calls(self.vendor.name)
         new, self.seen = calls[self.seen :], len(calls)
         asked = [f"{call.method} {call.path}" for call in new if (call.status or 500) < 300]
-        return sum(any(re.search(write, call) for write in WRITES[self.vendor.name]) for call in asked)
+        return sum(any(re.search(write, call) for write in self.vendor.writes) for call in asked)
+
+    def strange_calls(self) -> list[str]:
+        """The calls made, carried out or not, that the vendor's `may_call` does not name."""
+        made = {f"{call.method} {call.path}" for call in self.world.sandbox.calls(self.vendor.name)}
+        return sorted(c for c in made if not any(re.fullmatch(p, c) for p in self.vendor.may_call))
 
     def reasons(self, outcome: str) -> dict[str, str]:
         """Key → the reason the log gives for this outcome."""
@@ -153,31 +139,33 @@ def told(vendor: Vendor) -> dict[str, Any]:
 @pytest.fixture(params=VENDORS, ids=lambda vendor: vendor.name)
 def exam(
     request: pytest.FixtureRequest, tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> Exam:
+) -> Iterator[Exam]:
     """A project with one mirror sync in front of one vendor, nothing delivered yet."""
     vendor: Vendor = request.param
     for name, value in vendor.examinee.env.items():
         monkeypatch.setenv(name, value)
     if hasattr(sandbox.twin(vendor.name), "job_seconds"):
         sandbox.twin(vendor.name).job_seconds = 0.0
-    return Exam(vendor, World(tmp_path, sandbox, vendor.name).say(**told(vendor)))
+    sat = Exam(vendor, World(tmp_path, sandbox, vendor.name).say(**told(vendor)))
+    yield sat
+    assert sat.strange_calls() == [], "a call the connector has no business with"
 
 
 def test_first_then_nothing_then_only_what_changed(exam: Exam) -> None:
     """Everyone once, then nobody and no call at all, then 1 % and a departure: in the fewest calls there can be."""
-    least = LEAST[exam.vendor.name]
+    for_new, for_changed, for_removed = exam.vendor.least
     first = exam.have(customers(300)).deliver()
     assert (first.tally.accepted, first.unaccounted, first.exit_code) == (300, 0, 0)
-    assert exam.writes() == least["300 new"]
+    assert exam.writes() == for_new
     assert exam.held() == {exam.key(n): (customer(n)["segment"], n) for n in range(1, 301)}
     again = exam.deliver()
     assert (again.planned, again.calls, again.exit_code) == (0, 0, 0)
     rows = [customer(n, orders=n + 1_000 * (n % 100 == 0)) for n in range(1, 301)]
     changed = exam.have(rows).deliver()
-    assert (changed.planned, changed.tally.accepted, exam.writes()) == (3, 3, least["3 changed"])
+    assert (changed.planned, changed.tally.accepted, exam.writes()) == (3, 3, for_changed)
     assert exam.held()[exam.key(200)] == (customer(200)["segment"], 1_200)
     left = exam.have(rows[1:]).deliver()
-    assert (left.planned, left.tally.accepted, exam.writes()) == (1, 1, least["1 removed"])
+    assert (left.planned, left.tally.accepted, exam.writes()) == (1, 1, for_removed)
     assert exam.key(1) not in exam.held()
 
 
@@ -241,11 +229,9 @@ def test_every_call_fails_once(exam: Exam, kind: str) -> None:
 def test_a_lost_reply_and_asked_too_much(exam: Exam) -> None:
     """A reply to a write that is lost, then a vendor that asks to wait, are both got over within the run."""
     exam.have(customers(24)).deliver()
-    writes = {"brevo": "import", "webhook": "octo$", "salesforce": "composite", "zendesk": "_many"}
-    path = writes[exam.vendor.name]
-    exam.world.sandbox.fault(exam.vendor.name, "drop_after", path=path)
+    exam.world.sandbox.fault(exam.vendor.name, "drop_after", path=exam.vendor.lost)
     assert exam.have([customer(n, orders=n + 50) for n in range(1, 10)]).deliver().exit_code == 0
-    exam.world.sandbox.fault(exam.vendor.name, "throttle", path=path, times=3, seconds=7)
+    exam.world.sandbox.fault(exam.vendor.name, "throttle", path=exam.vendor.lost, times=3, seconds=7)
     assert exam.have([customer(n, orders=n + 60) for n in range(1, 10)]).deliver().exit_code == 0
     assert {found[1] for found in exam.held().values()} == set(range(61, 70))
     assert exam.vendor.examinee.tells_wait is any(slept >= 1 for slept in exam.world.slept)
@@ -341,3 +327,25 @@ def test_awkward_keys(exam: Exam) -> None:
     assert {key.lower() for key in exam.held()} == {name.strip().lower() for name in names}
     assert exam.have(rows[1:]).deliver().exit_code == 0
     assert len(exam.held()) == len(names) - 1
+
+
+@pytest.mark.parametrize("removal", [Removal.CLEAR, Removal.LEAVE])
+def test_what_belongs_to_others_is_left_alone(exam: Exam, removal: Removal) -> None:
+    """Whatever Octo does to a customer, from entering to leaving: records, columns, tags and lists of others
+    are as they were, and who unsubscribed is still unsubscribed."""
+    if removal not in exam.world.sync.destination.removals:
+        pytest.skip(f"{exam.vendor.name} cannot {removal}")
+    exam.world.say(on_remove=removal.value)
+    assert exam.have(customers(3)).deliver().exit_code == 0
+    exam.vendor.others(exam.twin)
+    theirs = exam.vendor.theirs(exam.twin)
+    assert theirs
+    steps = (
+        [customer(n, orders=n + 70, segment=None) for n in range(1, 4)],
+        [customer(1, consent=False), customer(2), customer(3)],
+        [customer(1), customer(3)],
+        customers(3),
+    )
+    for rows in steps:
+        assert exam.have(rows).deliver().exit_code == 0
+        assert exam.vendor.theirs(exam.twin) == theirs

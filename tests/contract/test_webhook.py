@@ -14,9 +14,9 @@ import requests
 from connectors.sandbox.server import Sandbox
 from octo_dagster.errors import BatchRejected, Fatal, Unanswered
 from octo_dagster.model import Batch, Change, FieldType, Op
-from tests.contract.examinees import WEBHOOK
 from tests.contract.sitting import Sitting, build
 from tests.unit.test_http import hearing
+from tests.vendors.webhook import WEBHOOK
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """The exam every destination sits against its twin, call by call and without the engine.
 
-Who sits it is said in `examinees.py`; what it may ask is in `sitting.py`.
+Who sits it is said in `tests/vendors/`; what it may ask is in `sitting.py`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from connectors.registry import destinations
 from connectors.sandbox.server import Sandbox
 from octo_dagster.errors import BatchRejected, Expired, Fatal, Retryable, Unanswered
 from octo_dagster.model import Change, FieldType, Op, Outcome, Removal
-from tests.contract.examinees import EXAMINEES, Examinee
 from tests.contract.sitting import Sitting, build, filled
+from tests.vendors.every import EXAMINEES
+from tests.vendors.examinee import Examinee
 
 each = pytest.mark.parametrize("examinee", EXAMINEES, ids=lambda examinee: examinee.name)
 BEFORE = ("error_before", "drop_before")

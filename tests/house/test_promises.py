@@ -14,8 +14,9 @@ import pytest
 from octo_dagster import errors
 from octo_dagster.config import Project
 from octo_dagster.errors import OctoError
-from tests.contract.examinees import EXAMINEES, Examinee
 from tests.contract.sitting import build
+from tests.vendors.every import EXAMINEES
+from tests.vendors.examinee import Examinee
 
 ROOT = Path(__file__).parents[2]
 SNAPSHOT = Path(__file__).with_name("help.txt")

@@ -19,7 +19,8 @@ from octo_dagster.delivery.courier import Surroundings
 from octo_dagster.run import carry_out, prepare
 from tests.postgres import postgres  # noqa: F401 - a fixture
 from tests.prove.boundaries import Doom
-from tests.prove.vendors import VENDORS, Vendor
+from tests.vendors.every import VENDORS
+from tests.vendors.vendor import Vendor
 from tests.world import World, row
 
 pytestmark = pytest.mark.prove

@@ -19,7 +19,8 @@ from connectors.sandbox.server import Sandbox, twins
 from octo_dagster.delivery.ledger_tables import CHANGELOG
 from octo_dagster.errors import DeliveryError
 from octo_dagster.run import Report, carry_out
-from tests.prove.vendors import VENDORS, Held, Vendor
+from tests.vendors.every import VENDORS
+from tests.vendors.vendor import Held, Vendor
 from tests.world import World, row
 
 pytestmark = pytest.mark.prove

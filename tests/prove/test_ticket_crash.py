@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import requests
 
-from tests.contract.examinees import ZENDESK
 from tests.prove.test_crash import Errand, run, spawner  # noqa: F401 - a fixture
+from tests.vendors.zendesk import ZENDESK
 from tests.world import World, row
 
 pytestmark = pytest.mark.prove

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from connectors.sandbox.server import Sandbox
-from tests.contract.examinees import WEBHOOK
+from tests.vendors.webhook import WEBHOOK
 from tests.world import World, world
 
 

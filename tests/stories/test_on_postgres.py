@@ -10,7 +10,6 @@ import pytest
 import sqlalchemy as sa
 
 from connectors.sandbox.server import Sandbox
-from tests.contract.examinees import WEBHOOK
 from tests.postgres import postgres  # noqa: F401 - a fixture
 from tests.stories.test_a_lost_reply import (  # noqa: F401 - told again here
     test_it_resumes_where_it_stopped,
@@ -38,6 +37,7 @@ from tests.stories.test_the_first_syncs import (  # noqa: F401
     test_first_sync_then_nothing,
     test_only_what_changed,
 )
+from tests.vendors.webhook import WEBHOOK
 from tests.world import World, world
 
 

@@ -15,7 +15,7 @@ from octo_dagster.config import Project
 from octo_dagster.delivery.courier import Surroundings
 from octo_dagster.errors import Busy, PlanStale
 from octo_dagster.run import carry_out, prepare
-from tests.contract.examinees import WEBHOOK
+from tests.vendors.webhook import WEBHOOK
 from tests.world import World, row
 
 PROCESSES = multiprocessing.get_context("forkserver")

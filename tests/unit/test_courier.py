@@ -8,8 +8,8 @@ import pytest
 
 from octo_dagster.delivery.courier import LONGEST_WAIT, TRIES, Courier, Surroundings
 from octo_dagster.errors import BatchRejected, DeliveryError, Expired, Fatal, Retryable, Unanswered
-from tests.contract.examinees import WEBHOOK
 from tests.contract.sitting import build
+from tests.vendors.webhook import WEBHOOK
 
 
 @pytest.fixture

@@ -11,7 +11,9 @@ import sqlalchemy as sa
 from connectors.sandbox.server import Sandbox
 from octo_dagster.delivery.ledger_tables import CHANGELOG, RUNS
 from octo_dagster.run import verify_only
-from tests.contract.examinees import SALESFORCE, WEBHOOK, Examinee
+from tests.vendors.examinee import Examinee
+from tests.vendors.salesforce import SALESFORCE
+from tests.vendors.webhook import WEBHOOK
 from tests.world import World, row, world
 
 FIRST = [{"from": "segment", "to": "first", "create_only": True}, {"from": "orders", "to": "orders"}]

@@ -13,8 +13,8 @@ from octo_dagster.delivery.plan import Folder, overlaps
 from octo_dagster.errors import ConfigError, PlanStale
 from octo_dagster.model import FieldType
 from octo_dagster.run import carry_out
-from tests.contract.examinees import WEBHOOK
 from tests.stories.conftest import shop  # noqa: F401 - a fixture
+from tests.vendors.webhook import WEBHOOK
 from tests.world import World, row, world
 
 

@@ -14,7 +14,10 @@ from octo_dagster.errors import PlanRefused, PlanStale
 from octo_dagster.model import FieldType
 from octo_dagster.run import carry_out
 from octo_dagster.sync import Guards
-from tests.contract.examinees import BREVO, SALESFORCE, WEBHOOK, Examinee
+from tests.vendors.brevo import BREVO
+from tests.vendors.examinee import Examinee
+from tests.vendors.salesforce import SALESFORCE
+from tests.vendors.webhook import WEBHOOK
 from tests.world import World, row, world
 
 

@@ -18,7 +18,9 @@ from octo_dagster.delivery.mapping import compiled, decoded, encoded
 from octo_dagster.errors import ConfigError
 from octo_dagster.model import Fields
 from octo_dagster.sync import Sync
-from tests.contract.examinees import BREVO, WEBHOOK, Examinee
+from tests.vendors.brevo import BREVO
+from tests.vendors.examinee import Examinee
+from tests.vendors.webhook import WEBHOOK
 
 
 def sync_of(*fields: dict[str, Any], examinee: Examinee = WEBHOOK, **said: Any) -> Sync:
