@@ -24,8 +24,8 @@ from typing import ClassVar, Literal
 import requests
 from pydantic import BaseModel, ConfigDict, Field
 
-from connectors.destinations.zendesk.desk import MANY, Desk
 from connectors.destinations.zendesk import tickets, users
+from connectors.destinations.zendesk.desk import MANY, Desk
 from octo_dagster.destination import Destination, FieldReport, Limits, Rate, Secret, words
 from octo_dagster.errors import BatchRejected, DeliveryError, Fatal, Retryable, Unanswered
 from octo_dagster.model import Batch, Fields, FieldType, Mode, Op, Removal, Sent

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from werkzeug.wrappers import Request, Response
 
+from connectors.sandbox.salesforce import bulk
 from connectors.sandbox.salesforce.org import NOT_FOUND
 from connectors.sandbox.salesforce.rest import DATA, Rest, as_json, body
-from connectors.sandbox.salesforce import bulk
 from connectors.sandbox.salesforce.values import CallError
 from connectors.sandbox.twin import route
 

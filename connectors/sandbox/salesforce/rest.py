@@ -8,10 +8,10 @@ from typing import Any
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request, Response
 
+from connectors.sandbox.salesforce import bulk
 from connectors.sandbox.salesforce.auth import App, Denied, Doorman
 from connectors.sandbox.salesforce.objects import OBJECTS, described
 from connectors.sandbox.salesforce.org import NOT_FOUND, Org
-from connectors.sandbox.salesforce import bulk
 from connectors.sandbox.salesforce.values import CallError, RowError
 from connectors.sandbox.twin import Twin, route
 
