@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, ClassVar, Generic, TypeVar
 
 import requests
@@ -64,6 +65,21 @@ class FieldReport:
     existing: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     """A line for each field that cannot be used as mapped: missing, of another type, not writable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What there is in an account, for a person who connects it for the first time."""
+
+    fields: Mapping[str, FieldType | None] = MappingProxyType({})
+    """The fields that can be mapped, as the vendor spells them; None: there, but of a type Octo does not
+    write."""
+    keys: tuple[str, ...] = ()
+    """The fields of these that may be the sync's key, the best first."""
+    places: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    """Setting (`list`, `object`, `sheet`) → what it may name here, as the setting would name it."""
+    missing: tuple[str, ...] = ()
+    """A line for each permission that is missing: what it is called there, and what cannot be done without."""
 
 
 ApiT = TypeVar("ApiT")
@@ -151,6 +167,11 @@ class Destination(BaseModel, ABC, Generic[ApiT]):
     def can_read(self) -> bool:
         """Whether `read` can tell what is held. Where it cannot, there is nothing to verify."""
         return True
+
+    def survey(self, api: ApiT) -> Survey:
+        """What can be mapped to and which permissions are missing. Writes nothing; for `octo check --connect`
+        and `octo init`. A call that is refused for want of a permission is a line of `missing`, not an error."""
+        return Survey()
 
     def failure(self, response: requests.Response) -> DeliveryError | None:
         """What this reply means for the call as a whole; None when it is for `send`/`read` to read.
