@@ -79,7 +79,7 @@ class Survey:
     places: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     """Setting (`list`, `object`, `sheet`) → what it may name here, as the setting would name it."""
     missing: tuple[str, ...] = ()
-    """A line for each permission that is missing: what it is called there, and what cannot be done without."""
+    """A line for each permission that is missing: its name there, and what cannot be done without."""
 
 
 ApiT = TypeVar("ApiT")
@@ -169,8 +169,9 @@ class Destination(BaseModel, ABC, Generic[ApiT]):
         return True
 
     def survey(self, api: ApiT) -> Survey:
-        """What can be mapped to and which permissions are missing. Writes nothing; for `octo check --connect`
-        and `octo init`. A call that is refused for want of a permission is a line of `missing`, not an error."""
+        """What can be mapped to and which permissions are missing; for `octo check --connect`, `octo init`.
+
+        Writes nothing. A call refused for want of a permission is a line of `missing`, not an error."""
         return Survey()
 
     def failure(self, response: requests.Response) -> DeliveryError | None:
