@@ -11,9 +11,8 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any, ClassVar, Generic, TypeVar
 
 import requests
@@ -71,12 +70,12 @@ class FieldReport:
 class Survey:
     """What there is in an account, for a person who connects it for the first time."""
 
-    fields: Mapping[str, FieldType | None] = MappingProxyType({})
+    fields: Mapping[str, FieldType | None] = field(default_factory=dict)
     """The fields that can be mapped, as the vendor spells them; None: there, but of a type Octo does not
     write."""
     keys: tuple[str, ...] = ()
     """The fields of these that may be the sync's key, the best first."""
-    places: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Setting (`list`, `object`, `sheet`) → what it may name here, as the setting would name it."""
     missing: tuple[str, ...] = ()
     """A line for each permission that is missing: its name there, and what cannot be done without."""
@@ -167,6 +166,10 @@ class Destination(BaseModel, ABC, Generic[ApiT]):
     def can_read(self) -> bool:
         """Whether `read` can tell what is held. Where it cannot, there is nothing to verify."""
         return True
+
+    def spelling(self, column: str) -> str:
+        """How a new field for this column of ours is called here, by the vendor's rules and customs."""
+        return column
 
     def survey(self, api: ApiT) -> Survey:
         """What can be mapped to and which permissions are missing; for `octo check --connect`, `octo init`.

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from octo_dagster.delivery.compare import missing
 from octo_dagster.delivery.http import Call, session
 from octo_dagster.delivery.pace import Pace
-from octo_dagster.destination import AnyDestination, FieldReport
+from octo_dagster.destination import AnyDestination, FieldReport, Survey
 from octo_dagster.errors import Expired, Retryable
 from octo_dagster.model import Batch, Fields, Op, Outcome, Receipt, Sent
 
@@ -84,6 +84,10 @@ class Courier:
     def ensure_fields(self, types: Any, *, create: bool) -> FieldReport:
         """See Destination.ensure_fields."""
         return self.again(lambda: self.destination.ensure_fields(self.api, types, create=create))
+
+    def survey(self) -> Survey:
+        """See Destination.survey."""
+        return self.again(lambda: self.destination.survey(self.api))
 
     def open(self, batch: Batch) -> str | None:
         """See Destination.open."""
