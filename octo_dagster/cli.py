@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import sqlalchemy as sa
@@ -16,14 +17,15 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from octo_dagster import run, show
+from connectors.registry import destinations
+from octo_dagster import begin, connect, run, show
 from octo_dagster.audiences import memberships
 from octo_dagster.canonical.conform import rejected_rows
 from octo_dagster.config import Project
 from octo_dagster.delivery import guard
 from octo_dagster.delivery.ledger_tables import CHANGELOG
 from octo_dagster.delivery.plan import Options, Plan
-from octo_dagster.errors import OctoError
+from octo_dagster.errors import ConfigError, OctoError
 from octo_dagster.refresh import refresh
 from octo_dagster.scoring.explain import explain
 
@@ -55,10 +57,24 @@ def answer(value: Any) -> None:
 
 
 @app.command()
-def check(as_json: AsJson = False) -> None:
+def check(
+    to_connect: Annotated[
+        bool, typer.Option("--connect", help="Sign in to each sync's tool too. Writes nothing.")
+    ] = False,
+    only: Annotated[list[str] | None, typer.Option("--sync", help="Only this sync; may be repeated.")] = None,
+    as_json: AsJson = False,
+) -> None:
     """Read every file and say everything that is wrong with it."""
     project = Project.here()
     project.check()
+    if to_connect or only:
+        syncs = [project.sync(name) for name in only or project.syncs]
+        seen = [connect.look(sync, project) for sync in syncs]
+        if as_json:
+            answer([one.as_dict() for one in seen])
+        else:
+            show.connections(console, seen)
+        raise typer.Exit(max((one.exit_code for one in seen), default=0))
     found = {
         "sources": list(project.intakes),
         "scores": list(project.scores),
@@ -73,6 +89,38 @@ def check(as_json: AsJson = False) -> None:
     else:
         show.found(console, found, project.secrets())
         show.dormant(console, dormant)
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="The project's folder; made when missing.")],
+    sources: Annotated[
+        list[str] | None, typer.Option("--source", help="A ready source, such as shopify; may be repeated.")
+    ] = None,
+    tool: Annotated[
+        str | None, typer.Option(help="A tool to connect: its type, such as brevo. Its secrets must be set.")
+    ] = None,
+    said: Annotated[
+        list[str] | None, typer.Option("--set", help="A setting of the tool: list=Customers. Repeatable.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Begin a project, or add a source or a tool to one. Nothing that is there is written over."""
+    kinds = destinations()
+    if tool is not None and tool not in kinds:
+        raise ConfigError(f"--tool: there is no {tool!r}; there are {', '.join(sorted(kinds))}")
+    written = begin.project(folder, sources or ())
+    home, seen = Project(folder, folder / ".octo"), None
+    if tool is not None:
+        settings = dict(part.partition("=")[::2] for part in said or ())
+        path, seen = begin.sync(home, kinds[tool], settings, run.surroundings(home))
+        written.append(path)
+    if as_json:
+        answer(
+            {"written": written, "secrets": home.secrets(), "survey": connect.plain(seen) if seen else None}
+        )
+    else:
+        show.begun(console, folder, written, home.secrets(), seen)
 
 
 @app.command()

@@ -41,6 +41,9 @@ from octo_dagster.warehouse import Warehouse
 
 T = TypeVar("T")
 
+SHIPPED = Path(__file__).parents[1] / "assets" / "scores"
+"""The scores Octo comes with."""
+
 
 class Settings(BaseModel):
     """`assets/project.yaml`: what holds for every score and page."""
@@ -50,6 +53,9 @@ class Settings(BaseModel):
     name: str = "project"
     language: Language = "en"
     """Of every label: `en` or `fr`."""
+    shipped_scores: bool = False
+    """Whether the scores Octo comes with are worked out beside the project's own; one of the same name is
+    the project's."""
 
 
 @dataclass(frozen=True)
@@ -104,10 +110,15 @@ class Project:
         """The scores of `assets/scores/`: those that can be worked out from what the sources feed, set as
         their YAML files say and each after those it reads; and those that cannot, with what they lack."""
         folder = self.root / "assets" / "scores"
-        scores, shared = scores_in(folder), {"language": self.settings.language}
+        shipped = scores_in(SHIPPED) if self.settings.shipped_scores else {}
+        scores, shared = {**shipped, **scores_in(folder)}, {"language": self.settings.language}
         known = library.arranged(scores, folder, self.fed, shared)
         own = written_scores(folder, {**scores, **known.scores}, self.carried)
         return library.arranged({**scores, **own}, folder, self.fed, shared) if own else known
+
+    def shipped(self) -> list[Score]:
+        """The scores Octo comes with, whether or not this project has what they read."""
+        return list(scores_in(SHIPPED).values())
 
     @property
     def scores(self) -> Mapping[str, Score]:

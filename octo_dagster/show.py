@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -15,9 +16,11 @@ from rich.table import Table
 from octo_dagster.audiences.memberships import Overlap, Size
 from octo_dagster.audiences.memberships import Report as Tracked
 from octo_dagster.audiences.roster import Audience
+from octo_dagster.connect import Connection
 from octo_dagster.delivery.mapping import encoded
 from octo_dagster.delivery.plan import Line, Plan
 from octo_dagster.delivery.verify import Verified
+from octo_dagster.destination import Survey
 from octo_dagster.refresh import Refreshed
 from octo_dagster.run import Report
 from octo_dagster.scenarios.enrolment import Report as Followed
@@ -45,6 +48,40 @@ def found(console: Console, what: Mapping[str, Sequence[str]], secrets: Mapping[
     console.print(table)
     for name, is_set in secrets.items():
         console.print(f"  {name}: {'set' if is_set else '[yellow]not set in this environment[/yellow]'}")
+
+
+def connections(console: Console, seen: Sequence[Connection]) -> None:
+    """What signing in to each sync's tool showed."""
+    for one in seen:
+        table = grid(f"{one.sync} ⟶ {one.type}", "", "")
+        table.add_row("account", escape(one.account or f"[not signed in] {one.error}"))
+        table.add_row("fields that are there", escape(", ".join(one.there)))
+        table.add_row("fields to be made", escape(", ".join(one.to_be_made)))
+        for setting, names in one.survey.places.items():
+            table.add_row(f"{setting}: there are", escape(", ".join(names)))
+        for line in one.problems:
+            table.add_row("[red]to be mended[/red]", escape(line))
+        for line in one.survey.missing:
+            table.add_row("[yellow]permission missing[/yellow]", escape(line))
+        console.print(table)
+
+
+def begun(
+    console: Console, folder: Path, written: Sequence[Path], secrets: Mapping[str, bool], seen: Survey | None
+) -> None:
+    """The files `octo init` wrote, what it saw of the tool, and what to do next."""
+    for path in written:
+        console.print(f"  wrote {path}", markup=False, highlight=False)
+    for name, is_set in secrets.items():
+        console.print(f"  {name}: {'set' if is_set else '[yellow]not set in this environment[/yellow]'}")
+    if seen is not None:
+        for setting, names in seen.places.items():
+            console.print(f"  {setting}: there are {', '.join(names)}", markup=False, highlight=False)
+        for line in seen.missing:
+            console.print(f"  [yellow]permission missing:[/yellow] {escape(line)}", highlight=False)
+    console.print(
+        f"Next: cd {folder}, octo check --connect, octo run --base, octo plan SYNC", highlight=False
+    )
 
 
 def dormant(console: Console, lacks: Mapping[str, Sequence[str]]) -> None:

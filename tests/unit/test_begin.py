@@ -1,0 +1,122 @@
+"""`octo init` and `octo check --connect`: from an empty folder to a first careful delivery."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from connectors.registry import destinations
+from connectors.sandbox.server import Sandbox
+from octo_dagster import begin
+from octo_dagster.cli import app
+from octo_dagster.config import Project
+from octo_dagster.errors import ConfigError, OctoError
+from tests.vendors.brevo import BREVO
+from tests.vendors.webhook import WEBHOOK
+
+
+@pytest.fixture
+def tools(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    """A sandbox that vendors' calls go to, and the credentials its twins accept."""
+    monkeypatch.setenv("OCTO_SANDBOX", sandbox.address)
+    for name, value in {**WEBHOOK.env, **BREVO.env}.items():
+        monkeypatch.setenv(name, value)
+    return sandbox
+
+
+def octo(*words: str, fails: type[OctoError] | None = None) -> Any:
+    """A command's JSON; or the message of the error it ends with."""
+    ran = CliRunner().invoke(app, [*words, "--json"])
+    if fails is not None:
+        assert isinstance(ran.exception, fails), ran.output
+        return str(ran.exception)
+    assert ran.exit_code == 0, ran.output or ran.exception
+    return json.loads(ran.stdout)
+
+
+def test_a_new_project_is_good_as_it_is(tmp_path: Path) -> None:
+    """The folder it writes is a project that passes `check`, with every score Octo ships waiting for a source."""
+    octo("init", str(tmp_path / "shop"))
+    project = Project(tmp_path / "shop", tmp_path / "shop" / ".octo")
+    project.check()
+    assert {"rfm", "rhythm", "recommended"} <= project.library.dormant.keys()
+    assert list(project.audiences) == list(begin.AUDIENCES)
+
+
+def test_nothing_is_written_over(tmp_path: Path, tools: Sandbox) -> None:
+    """A second `init` leaves what a person changed, and says that a tool's file is there already."""
+    octo("init", str(tmp_path), "--tool", "webhook", "--set", "url=https://hooks.example.com/octo")
+    settings = tmp_path / "assets" / "project.yaml"
+    settings.write_text("language: fr\n")
+    assert octo("init", str(tmp_path))["written"] == []
+    assert settings.read_text() == "language: fr\n"
+    again = octo("init", str(tmp_path), "--tool", "webhook", "--set", "url=https://other", fails=ConfigError)
+    assert "is there already" in again
+    assert "hooks.example.com" in (tmp_path / "assets" / "syncs" / "webhook.yaml").read_text()
+
+
+def test_what_has_to_be_said_is_asked_for(tmp_path: Path, tools: Sandbox) -> None:
+    """A tool's settings that nobody can guess are named, one line each; an unknown tool or source too."""
+    assert octo("init", str(tmp_path), "--tool", "webhook", fails=ConfigError) == "webhook needs --set url=…"
+    assert "webhook" in octo("init", str(tmp_path), "--tool", "webhok", fails=ConfigError)
+    assert "no ready source" in octo("init", str(tmp_path), "--source", "shopfy", fails=ConfigError)
+    assert list((tmp_path / "assets" / "syncs").iterdir()) == []
+
+
+def test_a_secret_is_named_and_never_written(
+    tmp_path: Path, tools: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file holds the variable's name; without the variable nothing is written and its name is told."""
+    monkeypatch.delenv("WEBHOOK_SECRET")
+    url = "url=https://hooks.example.com/octo"
+    told = octo("init", str(tmp_path), "--tool", "webhook", "--set", url, fails=OctoError)
+    assert "WEBHOOK_SECRET is not set" in told
+    monkeypatch.setenv("MY_KEY", "sandbox-key")
+    octo("init", str(tmp_path), "--tool", "webhook", "--set", url, "--set", "secret=MY_KEY")
+    text = (tmp_path / "assets" / "syncs" / "webhook.yaml").read_text()
+    assert yaml.safe_load(text)["destination"]["secret"] == {"env": "MY_KEY"}
+    assert "sandbox-key" not in text
+
+
+@pytest.mark.parametrize("kind", sorted(destinations()))
+def test_every_tool_can_be_begun(kind: str) -> None:
+    """Of every destination, what has to be said is known: said so, its settings are whole."""
+    model = destinations()[kind]
+    said: dict[str, str] = {}
+    try:
+        begin.filled(model, said)
+    except ConfigError as error:
+        said = {line.split("--set ")[1].removesuffix("=…"): "octo" for line in error.problems}
+    assert begin.filled(model, said)["type"] == kind
+
+
+OWN = """
+import sqlalchemy as sa
+from octo_dagster.score import Tables, score
+
+@score(reads=("orders",), columns={"my_orders": ("integer", "How many orders")})
+def delay_between_purchases(tables: Tables, *, as_of: object) -> object:
+    "Orders."
+    orders = tables["orders"]
+    return sa.select(orders.c.customer_id, sa.func.count().label("my_orders")).group_by(orders.c.customer_id)
+"""
+ORDERS = """
+source: {type: files, folder: .}
+tables:
+  orders: {from: "*.csv", columns: {order_id: id, customer_id: who, ordered_at: at, net_amount: total, status: state}}
+"""
+
+
+def test_a_shipped_score_gives_way_to_ones_own(tmp_path: Path) -> None:
+    """With a source of orders the shipped scores wake; one of the same name in the project is the project's."""
+    octo("init", str(tmp_path))
+    (tmp_path / "assets" / "sources" / "shop.yaml").write_text(ORDERS)
+    (tmp_path / "assets" / "scores" / "own.py").write_text(OWN)
+    project = Project(tmp_path, tmp_path / ".octo")
+    assert {"rfm", "rhythm"} <= project.scores.keys()
+    assert [column.name for column in project.scores["delay_between_purchases"].columns] == ["my_orders"]
