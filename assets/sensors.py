@@ -86,7 +86,8 @@ def look(setup: Setup, intake: Intake, seen: Any) -> Reached | str:
     if missing := [table for table in watched(intake) if intake.raw(table) not in held]:
         return f"{intake.name}: {', '.join(missing)} never pulled; run the job refresh_base first"
     pulled = dict(kept(setup, intake))
-    reached = {table: intake.source.reached(intake.tables[table].pull()) for table in watched(intake)}
+    asked = {table: intake.tables[table].pull(pulled.get(table)) for table in watched(intake)}
+    reached = {table: intake.source.reached(pull) for table, pull in asked.items()}
     return f"{intake.name}: nothing new" if reached == (seen or pulled) else reached
 
 

@@ -19,6 +19,7 @@ from octo_dagster.scoring import profile
 from octo_dagster.scoring.compute import Report as ScoreReport
 from octo_dagster.scoring.measures.inbox import ALL_TYPES
 from octo_dagster.scoring.profile import ProfileReport
+from octo_dagster.source import OUTSIDE, Outside
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ def refresh(
     progress: Callable[[str], None] = lambda step: None,
     *,
     learn: bool = True,
+    outside: Outside = OUTSIDE,
 ) -> Refreshed:
     """Bring everything up to the customer profile up to date. `as_of` defaults to the day of `now`.
 
@@ -58,7 +60,7 @@ def refresh(
     for intake in project.intakes.values():
         for table in intake.tables:
             progress(f"pull {intake.name}.{table}")
-            pulled.append(pull(intake, table, project.warehouse, now))
+            pulled.append(pull(intake, table, project.warehouse, now, outside))
     for table in retire(list(project.intakes.values()), project.warehouse):
         progress(f"empty {table}: no source feeds it any more")
     conformed = []

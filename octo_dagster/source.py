@@ -7,8 +7,9 @@ column is said in the YAML's `tables`, and judged by `conform`.
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -20,6 +21,20 @@ ORIGIN = pa.field("_origin", pa.string())
 """Where a row came from: a table's name, or a file's name and line."""
 FAULT = pa.field("_fault", pa.string())
 """Why a row could not be read; null for a good one. A row with a fault has no other values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What a source that calls others over the network needs of the world; a test gives its own."""
+
+    sandbox: str | None = None
+    """Where every call goes instead of to its vendor; left out, OCTO_SANDBOX."""
+    sleep: Callable[[float], object] = time.sleep
+    clock: Callable[[], float] = time.time
+    """Seconds since 1970."""
+
+
+OUTSIDE = Outside()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +54,7 @@ class Pull:
     overlap: int = 0
     """How far before `after` to begin again: seconds, or units of a numeric cursor. For clocks that
     disagree and transactions that commit late; whoever stores the rows drops those it has."""
+    outside: Outside = OUTSIDE
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +100,8 @@ class Source(BaseModel, ABC):
         have been committed late. SourceError when unreachable."""
 
     def reached(self, pull: Pull) -> Any:
-        """The `state` a reading begun now would have, for asking cheaply whether there is anything new."""
+        """The `state` a reading begun now would have, for asking cheaply whether there is anything new since
+        `after`."""
         return self.read(pull).state
 
     @abstractmethod

@@ -38,7 +38,7 @@ from pydantic import (
 )
 
 from octo_dagster.canonical.contracts import CONTRACTS
-from octo_dagster.source import Pull, Source
+from octo_dagster.source import OUTSIDE, Outside, Pull, Source
 from octo_dagster.sync import Frozen, Share
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -104,9 +104,9 @@ class TableIntake(Frozen):
             columns.append(self.deletes.column)
         return tuple(dict.fromkeys(column for column in columns if column))
 
-    def pull(self, after: Any = None) -> Pull:
+    def pull(self, after: Any = None, outside: Outside = OUTSIDE) -> Pull:
         """What to ask the source for."""
-        return Pull(self.from_, self.query, self.wanted, self.cursor, after, self.overlap)
+        return Pull(self.from_, self.query, self.wanted, self.cursor, after, self.overlap, outside)
 
 
 class Intake(Frozen):

@@ -23,7 +23,7 @@ from octo_dagster.canonical.coerce import Raw, magnitude
 from octo_dagster.canonical.contracts import CONTRACTS
 from octo_dagster.canonical.intake import Intake, TableIntake
 from octo_dagster.errors import ConfigError, OctoError, SourceError
-from octo_dagster.source import Reading
+from octo_dagster.source import OUTSIDE, Outside, Reading
 from octo_dagster.warehouse import Warehouse
 from octo_dagster.warehouse import quoted as literal
 
@@ -41,16 +41,18 @@ class Pulled:
     version: int | None
 
 
-def pull(intake: Intake, table: str, warehouse: Warehouse, now: datetime) -> Pulled:
+def pull(
+    intake: Intake, table: str, warehouse: Warehouse, now: datetime, outside: Outside = OUTSIDE
+) -> Pulled:
     """Bring `raw_<source>_<table>` up to date. SourceError when the source cannot be read: nothing is
     written then. ConfigError when a mapped column is not there. `now` (UTC) is kept as `_loaded_at`."""
     told = intake.tables[table]
     check(intake, table)
     name = intake.raw(table)
-    reading = intake.source.read(told.pull(state(warehouse, name, told)))
+    reading = intake.source.read(told.pull(state(warehouse, name, told), outside))
     rows = keep(name, reading, told, warehouse, now)
     asks = told.deletes == "reconcile" and intake.source.lists_keys
-    deleted = bury(intake, table, warehouse, now) if asks else 0
+    deleted = bury(intake, table, warehouse, now, outside) if asks else 0
     return Pulled(name, rows, deleted, warehouse.version(name))
 
 
@@ -135,7 +137,7 @@ def unseen(
     return iter(connection.sql(f"select n.* from incoming n anti join {held} r on {same}").to_arrow_reader())
 
 
-def bury(intake: Intake, table: str, warehouse: Warehouse, now: datetime) -> int:
+def bury(intake: Intake, table: str, warehouse: Warehouse, now: datetime, outside: Outside) -> int:
     """Append a tombstone for every key we hold that the source no longer has; how many there were.
 
     It carries the cursor of the version it buries, so a row that comes back later wins over it."""
@@ -143,7 +145,7 @@ def bury(intake: Intake, table: str, warehouse: Warehouse, now: datetime) -> int
     if told.cursor is None:
         return 0
     key = tuple(str(told.columns[name].from_) for name in CONTRACTS[table].key)
-    keys = intake.source.keys(told.pull(), key)
+    keys = intake.source.keys(told.pull(outside=outside), key)
     if keys is None:
         raise ConfigError(f"{intake.name}.yaml: tables.{table}.deletes: this source cannot be asked for keys")
     name = intake.raw(table)
