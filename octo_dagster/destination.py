@@ -109,6 +109,8 @@ class Destination(BaseModel, ABC, Generic[ApiT]):
     again rather than believed absent."""
     poll_seconds: ClassVar[tuple[float, float]] = (0.5, 30.0)
     """First and longest wait between two looks at an unfinished job."""
+    untyped: ClassVar[bool] = False
+    """Whether what it holds does not say of which type it is (a CSV file); `expect` then tells it."""
 
     def key_problem(self, key_field: str) -> str | None:
         """Why this field cannot be the key here, for the sync's file to be refused; None when it can."""
@@ -121,6 +123,9 @@ class Destination(BaseModel, ABC, Generic[ApiT]):
     @abstractmethod
     def connect(self, http: requests.Session) -> ApiT:
         """Sign in over this session, which paces, logs, classifies and routes every call."""
+
+    def expect(self, api: ApiT, types: Mapping[str, FieldType]) -> None:
+        """Told after signing in, where it is `untyped`: the mapped fields and their types, the key's too."""
 
     @abstractmethod
     def limits(self, op: Op, rows: int) -> Limits:
@@ -191,6 +196,12 @@ class Destination(BaseModel, ABC, Generic[ApiT]):
         if status >= 500:
             return Unanswered(f"{self.type}: {status} {words(response)}")
         return None
+
+
+def sandbox_of(http: requests.Session) -> str | None:
+    """The sandbox this session leads to; None when it leads to the world. For what is reached by other
+    ways than HTTP (a folder, a database): in the sandbox it must touch nothing real."""
+    return getattr(http.get_adapter("https://"), "sandbox", None)
 
 
 def words(response: requests.Response) -> str:

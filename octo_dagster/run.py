@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -15,11 +15,13 @@ from octo_dagster.delivery.courier import Courier, Surroundings
 from octo_dagster.delivery.deliver import Delivery, Tally, deliver
 from octo_dagster.delivery.draw import draw
 from octo_dagster.delivery.guard import allowed
+from octo_dagster.delivery.mapping import compiled
 from octo_dagster.delivery.plan import ORDINARY, Options, Plan
 from octo_dagster.delivery.settle import settle
 from octo_dagster.delivery.verify import Verified, verify
 from octo_dagster.destination import FieldReport
 from octo_dagster.errors import DeliveryError, Fatal, OctoError
+from octo_dagster.model import FieldType
 from octo_dagster.sync import Sync
 
 
@@ -56,11 +58,18 @@ class Report:
 @contextmanager
 def courier(sync: Sync, project: Project, around: Surroundings | None = None) -> Iterator[Courier]:
     """A connection to the sync's destination, closed at the end."""
-    made = Courier(sync.destination, around or surroundings(project))
+    made = Courier(sync.destination, around or surroundings(project), expected(sync, project))
     try:
         yield made
     finally:
         made.close()
+
+
+def expected(sync: Sync, project: Project) -> Mapping[str, FieldType]:
+    """The types of the mapped fields, for a destination that does not know them of itself."""
+    if not sync.destination.untyped:
+        return {}
+    return compiled(sync, project.warehouse.schema(sync.reads)).types
 
 
 def surroundings(project: Project) -> Surroundings:

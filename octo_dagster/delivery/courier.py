@@ -7,7 +7,7 @@ the errors of `errors`, and signs in again once when a session has expired.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ from octo_dagster.delivery.http import Call, session
 from octo_dagster.delivery.pace import Pace
 from octo_dagster.destination import AnyDestination, FieldReport, Survey
 from octo_dagster.errors import Expired, Retryable
-from octo_dagster.model import Batch, Fields, Op, Outcome, Receipt, Sent
+from octo_dagster.model import Batch, Fields, FieldType, Op, Outcome, Receipt, Sent
 
 T = TypeVar("T")
 
@@ -47,6 +47,8 @@ class Courier:
 
     destination: AnyDestination
     around: Surroundings
+    types: Mapping[str, FieldType] = field(default_factory=dict)
+    """What an `untyped` destination is to expect."""
     calls: list[Call] = field(default_factory=list)
     api: Any = None
 
@@ -69,6 +71,7 @@ class Courier:
             try:
                 if self.api is None:
                     self.api = self.destination.connect(self.http)
+                    self.destination.expect(self.api, self.types)
                 return call()
             except Expired:
                 if renewed:

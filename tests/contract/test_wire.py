@@ -223,7 +223,7 @@ def test_a_poisoned_row_harms_itself_only(examinee: Examinee, sitting: Sitting) 
 
 
 def removing(op: Op) -> pytest.MarkDecorator:
-    able = [e for e in EXAMINEES if Removal(op.value) in destinations()[e.name].removals]
+    able = [e for e in EXAMINEES if Removal(op.value) in build(e).removals]
     return pytest.mark.parametrize("examinee", able, ids=lambda examinee: examinee.name)
 
 
@@ -269,7 +269,12 @@ def test_leave_takes_the_record_off_the_list(examinee: Examinee, sitting: Sittin
         assert sitting.read(key, neighbour) == {neighbour: kept}
 
 
-@each
+by_http = pytest.mark.parametrize(
+    "examinee", [e for e in EXAMINEES if e.by_http], ids=lambda examinee: examinee.name
+)
+
+
+@by_http
 def test_too_many_calls_may_go_again(examinee: Examinee, sandbox: Sandbox, sitting: Sitting) -> None:
     """Over quota nothing was done, and the wait the vendor asks for is passed on."""
     sandbox.fault(examinee.name, "throttle", times=None, seconds=7)
@@ -280,7 +285,7 @@ def test_too_many_calls_may_go_again(examinee: Examinee, sandbox: Sandbox, sitti
     assert sitting.read(examinee.key(1)) == {}
 
 
-@each
+@by_http
 @pytest.mark.parametrize("kind", [*BEFORE, *AFTER])
 def test_no_answer_is_not_an_answer(
     examinee: Examinee, kind: str, sandbox: Sandbox, sitting: Sitting

@@ -58,6 +58,8 @@ class Examinee:
     """Whether `twin.expire()` ends a session that signing in again would renew."""
     tells_wait: bool = True
     """Whether the vendor says how long to wait when it is asked too much."""
+    by_http: bool = True
+    """Whether its calls go by HTTP, so that the sandbox can refuse and break them. A database's own tests do."""
     samples: Mapping[FieldType, tuple[Value, Value, Value]] = field(default_factory=dict)
     """Instead of SAMPLES, where the vendor cannot hold those; say why beside it."""
     needs: Fields = field(default_factory=dict)
