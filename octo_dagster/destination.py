@@ -109,6 +109,9 @@ class Destination(BaseModel, ABC, Generic[ApiT]):
     again rather than believed absent."""
     poll_seconds: ClassVar[tuple[float, float]] = (0.5, 30.0)
     """First and longest wait between two looks at an unfinished job."""
+    patience: ClassVar[float] = 900.0
+    """Seconds a run watches one unfinished job before it leaves it to the next run. 0: it looks once, where
+    the vendor takes so long that to wait for one job would only keep the next from being sent."""
     untyped: ClassVar[bool] = False
     """Whether what it holds does not say of which type it is (a CSV file); `expect` then tells it."""
 

@@ -6,6 +6,7 @@ the errors of `errors`, and signs in again once when a session has expired.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,8 +27,6 @@ TRIES = 6
 """How often a call that was certainly not carried out goes again within one run."""
 
 LONGEST_WAIT = 60.0
-PATIENCE = 900.0
-"""Seconds a run watches one unfinished job before it leaves it to the next run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +37,8 @@ class Surroundings:
     sandbox: str | None = None
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
-    patience: float = PATIENCE
+    patience: float = math.inf
+    """Seconds to watch an unfinished job at most, whatever the destination says."""
 
 
 @dataclass
@@ -103,7 +103,7 @@ class Courier:
     def ask(self, batch: Batch) -> Sent | None:
         """What became of a batch with a token, watched until decided or out of patience."""
         wait, longest = self.destination.poll_seconds
-        end = self.around.clock() + self.around.patience
+        end = self.around.clock() + min(self.around.patience, self.destination.patience)
         while True:
             sent = self.again(lambda: self.destination.settle(self.api, batch))
             if sent is None:
