@@ -81,6 +81,11 @@ class Change:
 
     key: str
     fields: Fields = field(default_factory=dict)
+    known: bool = False
+    """Whether the ledger says that the destination holds this record: a hint which call to try first."""
+    before: Fields = field(default_factory=dict)
+    """What the ledger says is held of it. For a destination that knows people by values alone, as an
+    audience of hashed addresses does: what is to be taken back must be named there value by value."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,10 @@ class Sent:
 
     def batch(self) -> Batch:
         """As the destination is handed it."""
-        changes = tuple(Change(line.spelled, asked(line, self.op, self.plan)) for line in self.lines)
+        changes = tuple(
+            Change(line.spelled, asked(line, self.op, self.plan), line.before is not None, line.before or {})
+            for line in self.lines
+        )
         return Batch(
             id=self.intent.id,
             op=self.op,
