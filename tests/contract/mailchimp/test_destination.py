@@ -1,0 +1,352 @@
+"""What is particular to Mailchimp: nobody's status is touched, and what an audience keeps."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from connectors.destinations.mailchimp.destination import Mailchimp
+from connectors.sandbox.mailchimp.audience import Audience
+from connectors.sandbox.server import Sandbox
+from octo_dagster.destination import Survey
+from octo_dagster.errors import BatchRejected, ConfigError, Fatal, Retryable
+from octo_dagster.model import Change, Fields, FieldType, Mode, Op, Outcome, Removal
+from tests.contract.sitting import Sitting
+from tests.vendors.mailchimp import MAILCHIMP
+
+ADA, BOB, EVE = "ada@shop.example", "bob@shop.example", "eve@shop.example"
+UNTAGGED = {"tag": None}
+Sit = Callable[..., Sitting]
+
+
+@pytest.fixture
+def sit(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sit]:
+    """Signs a Mailchimp destination in, with settings that differ from the examinee's."""
+    monkeypatch.setenv("MAILCHIMP_API_KEY", "sandboxkey-us21")
+    made: list[Sitting] = []
+
+    def sign_in(**settings: Any) -> Sitting:
+        made.append(Sitting(MAILCHIMP, sandbox.address, settings).ready())
+        return made[-1]
+
+    yield sign_in
+    for one in made:
+        one.http.close()
+
+
+@pytest.fixture
+def audience(sandbox: Sandbox) -> Audience:
+    """The audience as Mailchimp holds it."""
+    (found,) = sandbox.twin("mailchimp").accounts["sandboxkey-us21"]
+    assert isinstance(found, Audience)
+    return found
+
+
+def statuses(audience: Audience) -> dict[str, str]:
+    return {member.email: member.status for member in audience.members.values()}
+
+
+def outcomes(sitting: Sitting, op: Op, *changes: Change) -> dict[str, tuple[Outcome, str | None]]:
+    return {key: (one.outcome, one.reason) for key, one in sitting.carry_out(op, *changes).items()}
+
+
+def wrote(sandbox: Sandbox) -> list[Mapping[str, Any]]:
+    """The members of every batch that was sent."""
+    bodies = [body for _, path, body in sandbox.twin("mailchimp").bodies if re.search(r"lists/\w+$", path)]
+    return [member for body in bodies for member in body["members"]]
+
+
+STATUSES = ("subscribed", "unsubscribed", "cleaned", "pending", "transactional")
+
+
+@pytest.mark.parametrize("new_members", ["transactional", "subscribed", "pending"])
+def test_whoever_is_there_keeps_the_status(sit: Sit, audience: Audience, new_members: str) -> None:
+    """Whatever a new member becomes, nobody there is subscribed, unsubscribed or asked: upsert, clear, leave."""
+    for status in STATUSES:
+        audience.create(f"{status}@shop.example", status, 0.0)
+    before = statuses(audience)
+    sitting = sit(new_members=new_members)
+    changes = [Change(key, {"T_TEXT": "x"}) for key in [*before, ADA]]
+    assert {told for told, _ in outcomes(sitting, Op.UPSERT, *changes).values()} == {Outcome.ACCEPTED}
+    assert statuses(audience) == before | {ADA: new_members}
+    assert {member.merge["T_TEXT"] for member in audience.members.values()} == {"x"}
+    sitting.carry_out(Op.CLEAR, *(Change(key, {"T_TEXT": None}) for key in before))
+    sitting.carry_out(Op.LEAVE, *(Change(key) for key in before))
+    assert statuses(audience) == before | {ADA: new_members}
+
+
+def test_nothing_sent_names_a_status_of_somebody_there(sit: Sit, sandbox: Sandbox) -> None:
+    """No member of any batch has a `status`, and tags of others are never replaced."""
+    sitting = sit(new_members="subscribed")
+    sitting.upsert({ADA: {"T_TEXT": "x"}})
+    sitting.carry_out(Op.CLEAR, Change(ADA, {"T_TEXT": None}))
+    members = wrote(sandbox)
+    assert [set(member) for member in members] == [
+        {"email_address", "status_if_new", "merge_fields", "tags"}
+    ] * 2
+    assert [member["status_if_new"] for member in members] == ["subscribed", "transactional"]
+    bodies = [body for *_, body in sandbox.twin("mailchimp").bodies if "members" in (body or {})]
+    assert {body["sync_tags"] for body in bodies} == {False}
+
+
+def test_who_is_archived_is_told_and_left_alone(sit: Sit, audience: Audience) -> None:
+    """An archived person is not brought back, as a subscriber or otherwise; the others of the batch are written."""
+    audience.create(ADA, "archived", 0.0)
+    sitting = sit(new_members="subscribed")
+    told = outcomes(sitting, Op.UPSERT, Change(ADA, {"T_TEXT": "x"}), Change(BOB, {"T_TEXT": "x"}))
+    assert told[ADA][0] is Outcome.REJECTED
+    assert "archived at Mailchimp" in str(told[ADA][1])
+    assert statuses(audience) == {ADA: "archived", BOB: "subscribed"}
+    assert audience.member(ADA).merge == {}
+
+
+def test_a_large_archive_is_looked_through_once(sit: Sit, sandbox: Sandbox, audience: Audience) -> None:
+    """Three of 2,500 archived people: each asked for alone where that is fewer calls, else the pages, once."""
+    for number in range(2_500):
+        audience.create(f"old{number}@shop.example", "archived", 0.0)
+    sitting = sit(new_members="subscribed")
+    seen = len(sandbox.calls("mailchimp"))
+    sitting.upsert({ADA: {"T_TEXT": "x"}})
+    few = [call.path for call in sandbox.calls("mailchimp")[seen:] if call.method == "GET"]
+    assert len(few) == 2
+    many = [Change(f"old{number}@shop.example") for number in range(2_400, 2_600)]
+    for _ in range(2):
+        told = outcomes(sitting, Op.UPSERT, *many)
+        assert sum(outcome is Outcome.REJECTED for outcome, _ in told.values()) == 100
+    pages = [call for call in sandbox.calls("mailchimp")[seen:] if call.method == "GET"][2:]
+    assert len(pages) == 3
+    assert "subscribed" not in {audience.member(f"old{n}@shop.example").status for n in range(2_500)}
+
+
+def test_a_forgotten_address_is_rejected_in_mailchimps_words(sit: Sit, audience: Audience) -> None:
+    """Who was deleted for good is told of with the reason, and the rest of the batch is written."""
+    member = audience.create(ADA, "subscribed", 0.0)
+    audience.forgotten.add(member.id)
+    del audience.members[member.id]
+    told = outcomes(sit(), Op.UPSERT, Change(ADA), Change(BOB))
+    assert told[ADA][0] is Outcome.REJECTED
+    assert "permanently deleted and cannot be re-imported" in str(told[ADA][1])
+    assert told[BOB] == (Outcome.ACCEPTED, None)
+
+
+def test_a_value_the_field_does_not_take_is_named(sit: Sit, audience: Audience) -> None:
+    """The reason names the merge field and says what Mailchimp said of it."""
+    audience.add_field("SHIRT", "dropdown", options={"choices": ["S", "M"]})
+    sitting = sit()
+    told = outcomes(sitting, Op.UPSERT, Change(ADA, {"SHIRT": "XXL"}), Change(BOB, {"SHIRT": "M"}))
+    assert told[ADA][0] is Outcome.REJECTED
+    assert "SHIRT: Value must be one of the choices" in str(told[ADA][1])
+    assert told[BOB][0] is Outcome.ACCEPTED
+
+
+def test_what_did_not_stick_is_rejected_by_the_reply(sit: Sit, audience: Audience) -> None:
+    """A merge field that somebody deleted meanwhile swallows its values in silence; the reply gives it away."""
+    sitting = sit()
+    del audience.fields["T_TEXT"]
+    told = outcomes(sitting, Op.UPSERT, Change(ADA, {"T_TEXT": "x", "T_INTEGER": 3}))
+    assert told == {ADA: (Outcome.REJECTED, "accepted, but not stored: T_TEXT")}
+
+
+def test_a_field_made_required_by_others_stops_nobody(sit: Sit, audience: Audience) -> None:
+    """Members go without the value of a required merge field that the sync does not map."""
+    audience.fields["FNAME"].required = True
+    sit().upsert({ADA: {"T_TEXT": "x"}})
+    assert statuses(audience) == {ADA: "transactional"}
+
+
+def test_only_the_syncs_tag_comes_and_goes(sit: Sit, audience: Audience) -> None:
+    """Two syncs and a person tag one customer; when he leaves one sync he keeps the other tags."""
+    audience.create(ADA, "subscribed", 0.0).tags = [audience.tag("Theirs")]
+    first, second = sit(), sit(tag="Best customers")
+    first.upsert({ADA: {"T_TEXT": "x"}})
+    second.upsert({ADA: {"T_TEXT": "x"}})
+    assert first.carry_out(Op.LEAVE, Change(ADA), Change(EVE))[ADA].outcome is Outcome.ACCEPTED
+    assert [audience.tags[number] for number in audience.member(ADA).tags] == ["Theirs", "Best customers"]
+    assert first.read(ADA) == {}
+    assert second.read(ADA)[ADA]["T_TEXT"] == "x"
+
+
+def test_deleting_archives_only_what_octo_left_behind(sit: Sit, audience: Audience) -> None:
+    """Archived is who still is what Octo made of him; who subscribed, left or bounced since only loses our fields."""
+    sitting = sit()
+    sitting.upsert({key: {"T_TEXT": "x"} for key in (ADA, BOB, EVE)})
+    audience.member(BOB).status = "subscribed"
+    audience.member(EVE).status = "unsubscribed"
+    for key in (ADA, BOB, EVE):
+        assert sitting.carry_out(Op.DELETE, Change(key))[key].outcome is Outcome.ACCEPTED
+    assert statuses(audience) == {ADA: "archived", BOB: "subscribed", EVE: "unsubscribed"}
+    assert (audience.member(BOB).merge["T_TEXT"], audience.member(BOB).tags) == ("", [])
+    assert sitting.read(ADA, BOB, EVE) == {}
+
+
+def test_somebody_unconfirmed_is_emptied_not_archived(sit: Sit, audience: Audience) -> None:
+    """Mailchimp archives nobody who has not confirmed yet: the fields and the tag are taken back instead."""
+    sitting = sit(new_members="pending")
+    sitting.upsert({ADA: {"T_TEXT": "x"}})
+    assert sitting.read(ADA)[ADA]["T_TEXT"] == "x"
+    assert sitting.carry_out(Op.DELETE, Change(ADA))[ADA].outcome is Outcome.ACCEPTED
+    assert (statuses(audience), audience.member(ADA).merge["T_TEXT"]) == ({ADA: "pending"}, "")
+
+
+@pytest.mark.parametrize("new_members", ["transactional", "pending"])
+def test_five_hundred_are_read_in_few_calls(sit: Sit, sandbox: Sandbox, new_members: str) -> None:
+    """Many are read by pages of 1,000, two of them one by one."""
+    sitting = sit(new_members=new_members)
+    records: dict[str, Fields] = {f"customer{n}@shop.example": {"T_INTEGER": n} for n in range(500)}
+    sitting.upsert(records)
+    for keys, calls in ((list(records), 1), (list(records)[:2], 2)):
+        seen = len(sandbox.calls("mailchimp"))
+        found = sitting.destination.read(sitting.api, keys, ["T_INTEGER"])
+        assert found == {key: records[key] for key in keys}
+        read = [one.path for one in sandbox.calls("mailchimp")[seen:] if "members" in one.path]
+        assert len(read) == calls
+
+
+def test_no_address_stands_in_a_path(sit: Sit, sandbox: Sandbox) -> None:
+    """Members are named by the hash of their address in every call."""
+    sitting = sit()
+    sitting.upsert({ADA: {"T_TEXT": "x"}})
+    sitting.read(ADA)
+    sitting.carry_out(Op.DELETE, Change(ADA))
+    assert not [call.path for call in sandbox.calls("mailchimp") if "@" in call.path or "ada" in call.path]
+
+
+def test_without_a_tag_a_sync_can_hold_back_but_leave_nothing(sit: Sit) -> None:
+    """With a tag, who has not got it counts as absent, so only without one can modes tell who is new."""
+    tagged, plain = sit().destination, sit(**UNTAGGED).destination
+    assert tagged.modes == {Mode.UPSERT, Mode.MIRROR}
+    assert plain.modes == set(Mode)
+    assert (Removal.LEAVE in tagged.removals, Removal.LEAVE in plain.removals) == (True, False)
+
+
+def test_without_a_tag_the_whole_audience_is_read(sit: Sit, audience: Audience) -> None:
+    """Members others made are found, archived ones are not, and taking back empties the fields."""
+    audience.create(BOB, "subscribed", 0.0)
+    audience.create(EVE, "archived", 0.0)
+    sitting = sit(**UNTAGGED)
+    sitting.upsert({ADA: {"T_TEXT": "x"}})
+    assert {key: one["T_TEXT"] for key, one in sitting.read(ADA, BOB, EVE).items()} == {ADA: "x", BOB: None}
+    sitting.carry_out(Op.CLEAR, Change(ADA, {"T_TEXT": None}), Change(EVE, {"T_TEXT": None}))
+    assert sitting.read(ADA)[ADA]["T_TEXT"] is None
+    assert (statuses(audience)[EVE], audience.member(ADA).tags) == ("archived", [])
+    assert sitting.carry_out(Op.DELETE, Change(ADA))[ADA].outcome is Outcome.ACCEPTED
+    assert sitting.read(ADA) == {}
+
+
+PROBLEMS = {
+    ("RFM_SEGMENT", FieldType.TEXT): "map it to RFM_SEGMEN, say",
+    ("rfm", FieldType.TEXT): "map it to RFM, say",
+    ("BASKET", FieldType.LIST): "keeps no list",
+    ("EMAIL", FieldType.DATE): "holds text, not date",
+    ("FNAME", FieldType.INTEGER): "is a text at Mailchimp, which holds no integer",
+    ("FNAME", FieldType.BOOLEAN): "needs the choices true and false",
+    ("ADDRESS", FieldType.TEXT): "is a address at Mailchimp",
+    ("DATE", FieldType.DATE): "The merge tag is not valid",
+}
+
+
+@pytest.mark.parametrize(("name", "kind"), PROBLEMS)
+def test_a_field_that_cannot_be_is_told_of(sit: Sit, audience: Audience, name: str, kind: FieldType) -> None:
+    """What a merge field cannot hold, or cannot be called, is a problem with a way out, and nothing is made."""
+    sitting, before = sit(), list(audience.fields)
+    report = sitting.destination.ensure_fields(sitting.api, {name: kind}, create=True)
+    assert PROBLEMS[name, kind] in report.problems[0]
+    assert (report.created, list(audience.fields)) == ((), before)
+
+
+def test_fields_are_made_for_nobodys_form(sit: Sit, audience: Audience) -> None:
+    """Merge fields Octo makes have the right type and stand on no sign-up form."""
+    sit()
+    made = {tag: field for tag, field in audience.fields.items() if tag.startswith("T_")}
+    assert {tag: field.type for tag, field in made.items()} == {
+        "T_TEXT": "text",
+        "T_INTEGER": "number",
+        "T_DECIMAL": "number",
+        "T_BOOLEAN": "dropdown",
+        "T_DATE": "date",
+        "T_DATETIME": "text",
+    }
+    assert not any(field.public or field.required for field in made.values())
+
+
+def test_a_number_no_float_holds_is_kept_or_told_of(sit: Sit) -> None:
+    """A number goes exactly, and one that Mailchimp cannot keep exactly is not passed over in silence."""
+    sitting, wide = sit(), Decimal("123456789012345678.25")
+    told = outcomes(
+        sitting, Op.UPSERT, Change(ADA, {"T_DECIMAL": wide}), Change(BOB, {"T_DECIMAL": Decimal("0.10")})
+    )
+    assert told[ADA] == (Outcome.REJECTED, "accepted, but not stored: T_DECIMAL")
+    assert sitting.read(BOB)[BOB]["T_DECIMAL"] == Decimal("0.1")
+
+
+def test_a_batch_of_the_wrong_shape_is_refused_whole(sit: Sit) -> None:
+    """More than 500 members are a BatchRejected, which the engine halves."""
+    sitting = sit()
+    with pytest.raises(BatchRejected, match="Up to 500 members"):
+        sitting.upsert({f"customer{n}@shop.example": {} for n in range(501)})
+
+
+def test_a_bare_403_is_only_load(sit: Sit, sandbox: Sandbox) -> None:
+    """Under heavy load Mailchimp answers 403 without its problem document: the call may go again."""
+    sitting = sit()
+    sandbox.fault("mailchimp", "overload")
+    with pytest.raises(Retryable):
+        sitting.upsert({ADA: {"T_TEXT": "x"}})
+    sitting.upsert({ADA: {"T_TEXT": "x"}})
+
+
+@pytest.mark.parametrize("audience_named", ["Nothing", "Twice"])
+def test_the_audience_must_be_one(sit: Sit, sandbox: Sandbox, audience_named: str) -> None:
+    """A name nobody has, or two have, needs a person, who is told what there is; an id is always one."""
+    accounts = sandbox.twin("mailchimp").accounts["sandboxkey-us21"]
+    accounts += [Audience("c1", "Twice"), Audience("c2", "Twice")]
+    with pytest.raises(Fatal, match=r"Acme \(a1b2c3d4e5\), Twice \(c1\), Twice \(c2\)"):
+        sit(audience=audience_named)
+    sit(audience="c2").upsert({ADA: {"T_TEXT": "x"}})
+    assert statuses(accounts[2]) == {ADA: "transactional"}
+
+
+def destination(**settings: Any) -> Mailchimp:
+    said = {key: value for key, value in MAILCHIMP.settings.items() if key != "server"}
+    return Mailchimp.model_validate({**said, **settings})
+
+
+def test_the_key_says_where_the_account_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The data centre is the key's ending, or what the file says; a key without one is a mistake of the file's."""
+    monkeypatch.setenv("MAILCHIMP_API_KEY", "abc-us7")
+    assert destination().hosts() == {"https://us7.api.mailchimp.com": "mailchimp"}
+    assert destination(server="us9").hosts() == {"https://us9.api.mailchimp.com": "mailchimp"}
+    for key in ("abc", "abc-us7.evil.example/"):
+        monkeypatch.setenv("MAILCHIMP_API_KEY", key)
+        with pytest.raises(ConfigError, match="does not end in a data centre"):
+            destination().hosts()
+
+
+def test_subscribing_unasked_stops_the_delivery(sit: Sit, sandbox: Sandbox) -> None:
+    """Should Mailchimp make somebody a subscriber though told otherwise, nothing more is sent."""
+    sitting = sit()
+    sandbox.twin("mailchimp").deaf_to_new_status = True
+    with pytest.raises(Fatal, match="1 new members were subscribed though sent as transactional"):
+        sitting.upsert({ADA: {"T_TEXT": "x"}})
+
+
+def test_the_account_can_be_surveyed(sit: Sit, sandbox: Sandbox) -> None:
+    """A newcomer is told the audiences, the merge fields with their types, the key, and the right that lacks."""
+    sitting = sit()
+    sandbox.twin("mailchimp").role = "author"
+    seen = sitting.destination.survey(sitting.api)
+    assert isinstance(seen, Survey)
+    assert (seen.keys, seen.places) == (("EMAIL",), {"audience": ("Acme",)})
+    assert seen.fields["T_BOOLEAN"] is FieldType.BOOLEAN
+    assert (seen.fields["ADDRESS"], seen.fields["FNAME"]) == (None, FieldType.TEXT)
+    assert "author" in seen.missing[0]
+    assert sitting.destination.spelling("rfm_segment") == "RFM_SEGMEN"
+    with closing(Sitting(MAILCHIMP, sandbox.address, {"audience": "Elsewhere"}).http):
+        other = Sitting(MAILCHIMP, sandbox.address, {"audience": "Elsewhere"})
+        assert set(other.destination.survey(other.api).fields) == {"EMAIL"}
+        other.http.close()
