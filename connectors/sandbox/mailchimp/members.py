@@ -131,6 +131,8 @@ class Members(Twin):
             if status not in STATUSES:
                 raise unfit(("status_if_new", "This value should not be blank."))
             email = audience.check_address(body.get("email_address"))
+            if hashed(email) in audience.members:
+                raise exists(email)  # recorded: the path names somebody else
             merge = audience.merged(body.get("merge_fields"), None, lenient=lenient(request))
             member = audience.create(email, status, self.clock())
             self.fill(member, body, merge)

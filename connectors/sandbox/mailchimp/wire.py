@@ -12,6 +12,8 @@ from werkzeug.wrappers import Request, Response
 API = "/3.0"
 MOST = 1000
 GLOSSARY = "https://mailchimp.com/developer/marketing/docs/errors/"
+UNTYPED = frozenset({"Member Exists", "Member In Compliance State", "Forgotten Email Not Subscribed"})
+"""Problems that come without a `type` (recorded, and quoted in mailchimp-for-wordpress #771 and #798)."""
 
 
 class Refused(Exception):
@@ -23,8 +25,8 @@ class Refused(Exception):
         self.errors = [{"field": field, "message": message} for field, message in errors]
 
     def told(self) -> Response:
-        body = {
-            "type": GLOSSARY,
+        body: dict[str, Any] = {
+            **({} if self.title in UNTYPED else {"type": GLOSSARY}),
             "title": self.title,
             "status": self.status,
             "detail": self.detail,
