@@ -147,7 +147,9 @@ def exam(
         monkeypatch.setenv(name, value)
     if hasattr(sandbox.twin(vendor.name), "job_seconds"):
         sandbox.twin(vendor.name).job_seconds = 0.0
-    sat = Exam(vendor, World(tmp_path, sandbox, vendor.name).say(**told(vendor)))
+    vendor.prepare(sandbox.address)
+    before = len(sandbox.calls(vendor.name))
+    sat = Exam(vendor, World(tmp_path, sandbox, vendor.name).say(**told(vendor)), before)
     yield sat
     assert sat.strange_calls() == [], "a call the connector has no business with"
 

@@ -103,6 +103,7 @@ def test_killed_anywhere(
     """Each day the shop moves, a delivery is killed at a boundary, and the next one puts all right."""
     chance = random.Random(f"20261122 {vendor.name} {len(ledger_env)}")
     env = dict(vendor.examinee.env) | ledger_env
+    vendor.prepare(sandbox_process)
     world = World(tmp_path, None, vendor.name).say(**vendor.said())  # type: ignore[arg-type]
     witness = tmp_path / "witness"
     rows = {n: row(n) for n in range(CUSTOMERS)}

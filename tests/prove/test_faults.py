@@ -165,6 +165,7 @@ def proof(
     vendor: Vendor = request.param
     for name, value in vendor.examinee.env.items():
         monkeypatch.setenv(name, value)
+    vendor.prepare(sandbox.address)
     world = World(tmp_path, sandbox, vendor.name).say(**vendor.said(), consent="consent")
     made = Proof(world, Shop(vendor, random.Random(f"faults {request.node.name}")))
     made.day([])

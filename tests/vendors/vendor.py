@@ -19,12 +19,17 @@ class Vendor:
     """One destination and its twin in a process of its own."""
 
     examinee: Examinee
+    whole_only: bool = False
+    """Whether it sits the exams only with OCTO_PROVE=all: another object of a vendor that sits them anyway."""
     table: str
     """The twin's table of records."""
     key: str
     """Where that table has the key."""
     segment: str
     orders: str
+    prepare: Callable[[str], None] = lambda address: None
+    """What people have at the vendor before Octo comes (the contacts that are to join a campaign, say), given
+    the sandbox's address."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """What differs from the examinee's settings."""
     fields: tuple[Mapping[str, Any], ...] = ()
