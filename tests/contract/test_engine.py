@@ -86,9 +86,18 @@ class Exam:
         """Plan and deliver, with a person's word."""
         return self.world.deliver(allow=True)
 
+    @property
+    def readable(self) -> bool:
+        """Whether the vendor shows what it holds."""
+        return self.world.sync.destination.can_read()
+
     def verify(self) -> Verified:
         """Compare everything."""
         return verify_only(self.world.sync, self.world.project, 1.0, self.world.around)
+
+    def same(self, count: int) -> bool:
+        """Whether so many records are found as the ledger says, where they can be looked at."""
+        return not self.readable or self.verify() == Verified(count, ())
 
     def held(self) -> dict[str, tuple[str | None, int | None]]:
         """Key → segment, orders of the records that hold any; fails when anyone is there twice."""
@@ -130,9 +139,11 @@ class Exam:
 def told(vendor: Vendor) -> dict[str, Any]:
     """The vendor's sync with a field of every type it knows besides."""
     said = vendor.said()
+    mapped = {mapping["to"] for mapping in said["fields"]}
     every = [
         {"from": kind.value, "to": name, "type": kind.value, "nulls": "clear"}
         for name, kind in vendor.examinee.types.items()
+        if name not in mapped
     ]
     return said | {"fields": [*said["fields"], *every], "consent": "consent"}
 
@@ -176,12 +187,12 @@ def test_every_type_reads_back_equal_filled_or_empty(exam: Exam) -> None:
     """Each value of each type is held as it was sent, emptied when it is emptied, and found so by verifying."""
     rows = customers(3)
     assert exam.have(rows).deliver().exit_code == 0
-    assert exam.verify() == Verified(3, ())
+    assert exam.same(3)
     empty = {kind.value: None for kind in FieldType} | {"segment": None}
     report = exam.have([rows[0], rows[1] | empty, rows[2]]).deliver()
     assert (report.planned, report.tally.accepted, report.exit_code) == (1, 1, 0)
     assert exam.held()[exam.key(2)] == (None, 2)
-    assert exam.verify() == Verified(3, ())
+    assert exam.same(3)
     assert exam.world.plan().changes == 0
 
 
@@ -308,6 +319,8 @@ def test_deleting_spares_what_others_made(exam: Exam, tmp_path: Path) -> None:
 
 def test_verifying_heals_another_hand(exam: Exam, tmp_path: Path) -> None:
     """A record that another tool changed is found by reading back, and put right by the next run."""
+    if not exam.readable:
+        pytest.skip(f"{exam.vendor.name} shows nobody what it holds")
     exam.have(customers(5)).deliver()
     exam.elsewhere(tmp_path / "theirs").have([customer(2, orders=555)]).deliver()
     drifts = exam.verify().drifts
@@ -326,7 +339,7 @@ def test_awkward_keys(exam: Exam) -> None:
         names = ["O'Brien", 'a"b', "50% & more, yes\\", "  spaced\t", "c 1", "Zoë"]
     rows = [customer(n, **{exam.vendor.key_from: name}) for n, name in enumerate(names, start=1)]
     assert exam.have(rows).deliver().exit_code == 0
-    assert exam.verify() == Verified(len(names), ())
+    assert exam.same(len(names))
     assert {key.lower() for key in exam.held()} == {name.strip().lower() for name in names}
     assert exam.have(rows[1:]).deliver().exit_code == 0
     assert len(exam.held()) == len(names) - 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -60,6 +60,8 @@ class Examinee:
     """Whether the vendor says how long to wait when it is asked too much."""
     by_http: bool = True
     """Whether its calls go by HTTP, so that the sandbox can refuse and break them. A database's own tests do."""
+    look: Callable[[Any, Sequence[str]], dict[str, Fields]] | None = None
+    """Where the vendor cannot be read: what its twin, whose holdings are given, was told of these keys."""
     samples: Mapping[FieldType, tuple[Value, Value, Value]] = field(default_factory=dict)
     """Instead of SAMPLES, where the vendor cannot hold those; say why beside it."""
     needs: Fields = field(default_factory=dict)

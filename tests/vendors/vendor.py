@@ -34,6 +34,10 @@ class Vendor:
     """What differs from the examinee's settings."""
     fields: tuple[Mapping[str, Any], ...] = ()
     """Mapped besides: what the vendor cannot be without."""
+    instead: tuple[Mapping[str, Any], ...] = ()
+    """How it is told of segment and orders where it keeps no columns: as something people are found by."""
+    shown: Callable[[Mapping[str, Any]], Held] | None = None
+    """What a record of the table says of ours, where that is no matter of columns."""
     key_field: str | None = None
     key_from: str = "email"
     on_remove: str | None = None
@@ -75,16 +79,16 @@ class Vendor:
 
     def said(self) -> dict[str, Any]:
         """The sync's file: a mirror, so that it creates, changes and takes back."""
+        columns = (
+            {"from": "segment", "to": self.segment, "nulls": "clear"},
+            {"from": "orders", "to": self.orders, "nulls": "clear"},
+        )
         said: dict[str, Any] = {
             "reads": "customer_profile",
             "destination": {**self.examinee.settings, **self.settings},
             "mode": "mirror",
             "key": {"from": self.key_from, "to": self.key_field or self.examinee.key_field},
-            "fields": [
-                {"from": "segment", "to": self.segment, "nulls": "clear"},
-                {"from": "orders", "to": self.orders, "nulls": "clear"},
-                *self.fields,
-            ],
+            "fields": [*(self.instead or columns), *self.fields],
             "guards": {"max_removed": "100%", "max_changed": "100%", "max_invalid": "100%"},
             "verify": 3,
         }
@@ -94,10 +98,12 @@ class Vendor:
         """What the sandbox at this address holds of ours, one entry a record, sorted."""
         reply = requests.get(f"{address}/_sandbox/{self.name}/holdings", timeout=60)
         rows = [row for row in reply.json().get(self.table, []) if self.member(row)]
-        records = [
-            (row[self.key], row.get(self.segment) or None, whole(row.get(self.orders))) for row in rows
-        ]
+        records = [(self.shown or self.columns)(row) for row in rows]
         return sorted(record for record in records if record[1:] != (None, None))
+
+    def columns(self, row: Mapping[str, Any]) -> Held:
+        """Key, segment and orders of a record that has a column for each."""
+        return row[self.key], row.get(self.segment) or None, whole(row.get(self.orders))
 
 
 def whole(value: Any) -> int | None:
