@@ -57,7 +57,7 @@ def theirs(twin: Any) -> Any:
 MAY_CALL = (
     r"GET /3\.0/",
     r"GET /3\.0/lists",
-    r"GET /3\.0/lists/\w+/(members|merge-fields|tag-search)",
+    r"GET /3\.0/lists/\w+/(members|merge-fields|tag-search|segments)",
     r"GET /3\.0/lists/\w+/members/[0-9a-f]{32}",
     r"GET /3\.0/lists/\w+/segments/\d+/members",
     r"POST /3\.0/lists/\w+(/merge-fields|/segments/\d+)?",

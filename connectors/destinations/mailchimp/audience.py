@@ -62,12 +62,12 @@ class Api:
         """The reply to a GET that must succeed."""
         return content(expected(self.call("GET", path, params=params), 200))
 
-    def all(self, path: str, name: str, fields: str) -> list[Mapping[str, Any]]:
-        """Every row of a collection that is small: audiences, merge fields."""
+    def all(self, path: str, name: str, fields: str, **chosen: str) -> list[Mapping[str, Any]]:
+        """Every row of a collection that is small: audiences, merge fields, tags."""
         rows: list[Mapping[str, Any]] = []
         while True:
             asked = {"count": PAGE, "offset": len(rows), "fields": f"{fields},total_items"}
-            found = self.get(path, asked)
+            found = self.get(path, asked | chosen)
             rows += found[name]
             if not found[name] or len(rows) >= found["total_items"]:
                 return rows
@@ -100,12 +100,18 @@ class Api:
         return held
 
     def tag_number(self) -> int | None:
-        """The tag's number, which is that of a static segment; None while nobody ever had the tag."""
+        """The tag's number, which is that of a static segment; None while nobody ever had the tag.
+
+        The search finds longer names too and may not tell of all it finds; then all are looked through."""
         if self.known.get("tag") is None and self.tag is not None:
-            tags = self.get(f"{self.path}/tag-search", {"name": self.tag})["tags"]
-            self.known["tag"] = next((one["id"] for one in tags if same(one["name"], self.tag)), None)
-        number: int | None = self.known.get("tag")
-        return number
+            found = self.get(f"{self.path}/tag-search", {"name": self.tag})
+            number = named(self.tag, found["tags"])
+            if number is None and len(found["tags"]) < found["total_items"]:
+                about = "segments.id,segments.name"
+                number = named(self.tag, self.all(f"{self.path}/segments", "segments", about, type="static"))
+            self.known["tag"] = number
+        held: int | None = self.known.get("tag")
+        return held
 
     # who is there ----------------------------------------------------------------------------------
 
@@ -238,6 +244,11 @@ def taken(reply: requests.Response) -> requests.Response:
 def fold(key: str) -> str:
     """An address as compared, and as hashed."""
     return key.lower()
+
+
+def named(name: str, tags: list[Mapping[str, Any]]) -> int | None:
+    """The number of the tag of this name."""
+    return next((int(one["id"]) for one in tags if same(one["name"], name)), None)
 
 
 def same(one: str, other: str) -> bool:

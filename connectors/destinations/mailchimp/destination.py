@@ -199,13 +199,14 @@ class Mailchimp(Destination[Api]):
 
     def survey(self, api: Api) -> Survey:
         role = api.get("/", {"fields": "role"}).get("role")
-        audiences = [one["name"] for one in api.audiences()]
-        held = api.fields() if self.audience in audiences else {}
+        audiences = api.audiences()
+        there = any(self.audience in (one["id"], one["name"]) for one in audiences)
+        held = api.fields() if there else {}
         return Survey(
             fields={fields.KEY: FieldType.TEXT}
             | {name: fields.LIKELY.get(fields.kind(one)) for name, one in held.items()},
             keys=(fields.KEY,),
-            places={"audience": tuple(audiences)},
+            places={"audience": tuple(one["name"] for one in audiences)},
             missing=(f"role manager: the key is of a {role}, who may not change contacts",)
             if role in UNABLE
             else (),

@@ -21,6 +21,8 @@ from connectors.sandbox.twin import route
 SIMULTANEOUS = 10
 """Connections a key may have open at once (fundamentals, "Throttling")."""
 MOST_MOVED = 500
+MOST_FOUND = 10
+"""Tags a search tells of: the spec has no `count` here, so the usual default is taken."""
 SEGMENT = f"{API}/lists/<list_id>/segments/<int:number>"
 
 
@@ -169,7 +171,18 @@ class Mailchimp(Members):
             for number, tag in audience.tags.items()
             if tag.lower().startswith(name)
         ]
-        return said(request, {"tags": found, "total_items": len(found)})
+        return said(request, {"tags": found[:MOST_FOUND], "total_items": len(found)})
+
+    @route("GET", f"{API}/lists/<list_id>/segments")
+    def show_segments(self, request: Request, list_id: str) -> Response:
+        """Tags are all the segments there are here, so a `type` other than `static` finds none."""
+        audience = self.audience(request, list_id)
+        rows = [*audience.tags.items()] if request.args.get("type", "static") == "static" else []
+        shown = [
+            {"id": number, "name": name, "type": "static", "list_id": list_id}
+            for number, name in page(request, rows)
+        ]
+        return said(request, {"segments": shown, "list_id": list_id, "total_items": len(rows)})
 
     @route("POST", SEGMENT)
     def move_members(self, request: Request, list_id: str, number: int) -> Response:

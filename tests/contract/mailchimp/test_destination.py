@@ -1,9 +1,7 @@
-"""What is particular to Mailchimp: nobody's status is touched, and what an audience keeps."""
+"""What is particular to Mailchimp: what an audience keeps, how it is found and read, and what it refuses."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from decimal import Decimal
 from typing import Any
@@ -16,122 +14,11 @@ from connectors.sandbox.server import Sandbox
 from octo_dagster.destination import Survey
 from octo_dagster.errors import BatchRejected, ConfigError, Fatal, Retryable
 from octo_dagster.model import Change, Fields, FieldType, Mode, Op, Outcome, Removal
+from tests.contract.mailchimp.acme import ADA, BOB, EVE, Sit, outcomes, statuses
 from tests.contract.sitting import Sitting
 from tests.vendors.mailchimp import MAILCHIMP
 
-ADA, BOB, EVE = "ada@shop.example", "bob@shop.example", "eve@shop.example"
 UNTAGGED = {"tag": None}
-Sit = Callable[..., Sitting]
-
-
-@pytest.fixture
-def sit(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sit]:
-    """Signs a Mailchimp destination in, with settings that differ from the examinee's."""
-    monkeypatch.setenv("MAILCHIMP_API_KEY", "sandboxkey-us21")
-    made: list[Sitting] = []
-
-    def sign_in(**settings: Any) -> Sitting:
-        made.append(Sitting(MAILCHIMP, sandbox.address, settings).ready())
-        return made[-1]
-
-    yield sign_in
-    for one in made:
-        one.http.close()
-
-
-@pytest.fixture
-def audience(sandbox: Sandbox) -> Audience:
-    """The audience as Mailchimp holds it."""
-    (found,) = sandbox.twin("mailchimp").accounts["sandboxkey-us21"]
-    assert isinstance(found, Audience)
-    return found
-
-
-def statuses(audience: Audience) -> dict[str, str]:
-    return {member.email: member.status for member in audience.members.values()}
-
-
-def outcomes(sitting: Sitting, op: Op, *changes: Change) -> dict[str, tuple[Outcome, str | None]]:
-    return {key: (one.outcome, one.reason) for key, one in sitting.carry_out(op, *changes).items()}
-
-
-def wrote(sandbox: Sandbox) -> list[Mapping[str, Any]]:
-    """The members of every batch that was sent."""
-    bodies = [body for _, path, body in sandbox.twin("mailchimp").bodies if re.search(r"lists/\w+$", path)]
-    return [member for body in bodies for member in body["members"]]
-
-
-STATUSES = ("subscribed", "unsubscribed", "cleaned", "pending", "transactional")
-
-
-@pytest.mark.parametrize("new_members", ["transactional", "subscribed", "pending"])
-def test_whoever_is_there_keeps_the_status(sit: Sit, audience: Audience, new_members: str) -> None:
-    """Whatever a new member becomes, nobody there is subscribed, unsubscribed or asked: upsert, clear, leave."""
-    for status in STATUSES:
-        audience.create(f"{status}@shop.example", status, 0.0)
-    before = statuses(audience)
-    sitting = sit(new_members=new_members)
-    changes = [Change(key, {"T_TEXT": "x"}) for key in [*before, ADA]]
-    assert {told for told, _ in outcomes(sitting, Op.UPSERT, *changes).values()} == {Outcome.ACCEPTED}
-    assert statuses(audience) == before | {ADA: new_members}
-    assert {member.merge["T_TEXT"] for member in audience.members.values()} == {"x"}
-    sitting.carry_out(Op.CLEAR, *(Change(key, {"T_TEXT": None}) for key in before))
-    sitting.carry_out(Op.LEAVE, *(Change(key) for key in before))
-    assert statuses(audience) == before | {ADA: new_members}
-
-
-def test_nothing_sent_names_a_status_of_somebody_there(sit: Sit, sandbox: Sandbox) -> None:
-    """No member of any batch has a `status`, and tags of others are never replaced."""
-    sitting = sit(new_members="subscribed")
-    sitting.upsert({ADA: {"T_TEXT": "x"}})
-    sitting.carry_out(Op.CLEAR, Change(ADA, {"T_TEXT": None}))
-    members = wrote(sandbox)
-    assert [set(member) for member in members] == [
-        {"email_address", "status_if_new", "merge_fields", "tags"}
-    ] * 2
-    assert [member["status_if_new"] for member in members] == ["subscribed", "transactional"]
-    bodies = [body for *_, body in sandbox.twin("mailchimp").bodies if "members" in (body or {})]
-    assert {body["sync_tags"] for body in bodies} == {False}
-
-
-def test_who_is_archived_is_told_and_left_alone(sit: Sit, audience: Audience) -> None:
-    """An archived person is not brought back, as a subscriber or otherwise; the others of the batch are written."""
-    audience.create(ADA, "archived", 0.0)
-    sitting = sit(new_members="subscribed")
-    told = outcomes(sitting, Op.UPSERT, Change(ADA, {"T_TEXT": "x"}), Change(BOB, {"T_TEXT": "x"}))
-    assert told[ADA][0] is Outcome.REJECTED
-    assert "archived at Mailchimp" in str(told[ADA][1])
-    assert statuses(audience) == {ADA: "archived", BOB: "subscribed"}
-    assert audience.member(ADA).merge == {}
-
-
-def test_a_large_archive_is_looked_through_once(sit: Sit, sandbox: Sandbox, audience: Audience) -> None:
-    """Three of 2,500 archived people: each asked for alone where that is fewer calls, else the pages, once."""
-    for number in range(2_500):
-        audience.create(f"old{number}@shop.example", "archived", 0.0)
-    sitting = sit(new_members="subscribed")
-    seen = len(sandbox.calls("mailchimp"))
-    sitting.upsert({ADA: {"T_TEXT": "x"}})
-    few = [call.path for call in sandbox.calls("mailchimp")[seen:] if call.method == "GET"]
-    assert len(few) == 2
-    many = [Change(f"old{number}@shop.example") for number in range(2_400, 2_600)]
-    for _ in range(2):
-        told = outcomes(sitting, Op.UPSERT, *many)
-        assert sum(outcome is Outcome.REJECTED for outcome, _ in told.values()) == 100
-    pages = [call for call in sandbox.calls("mailchimp")[seen:] if call.method == "GET"][2:]
-    assert len(pages) == 3
-    assert "subscribed" not in {audience.member(f"old{n}@shop.example").status for n in range(2_500)}
-
-
-def test_a_forgotten_address_is_rejected_in_mailchimps_words(sit: Sit, audience: Audience) -> None:
-    """Who was deleted for good is told of with the reason, and the rest of the batch is written."""
-    member = audience.create(ADA, "subscribed", 0.0)
-    audience.forgotten.add(member.id)
-    del audience.members[member.id]
-    told = outcomes(sit(), Op.UPSERT, Change(ADA), Change(BOB))
-    assert told[ADA][0] is Outcome.REJECTED
-    assert "permanently deleted and cannot be re-imported" in str(told[ADA][1])
-    assert told[BOB] == (Outcome.ACCEPTED, None)
 
 
 def test_a_value_the_field_does_not_take_is_named(sit: Sit, audience: Audience) -> None:
@@ -169,28 +56,6 @@ def test_only_the_syncs_tag_comes_and_goes(sit: Sit, audience: Audience) -> None
     assert [audience.tags[number] for number in audience.member(ADA).tags] == ["Theirs", "Best customers"]
     assert first.read(ADA) == {}
     assert second.read(ADA)[ADA]["T_TEXT"] == "x"
-
-
-def test_deleting_archives_only_what_octo_left_behind(sit: Sit, audience: Audience) -> None:
-    """Archived is who still is what Octo made of him; who subscribed, left or bounced since only loses our fields."""
-    sitting = sit()
-    sitting.upsert({key: {"T_TEXT": "x"} for key in (ADA, BOB, EVE)})
-    audience.member(BOB).status = "subscribed"
-    audience.member(EVE).status = "unsubscribed"
-    for key in (ADA, BOB, EVE):
-        assert sitting.carry_out(Op.DELETE, Change(key))[key].outcome is Outcome.ACCEPTED
-    assert statuses(audience) == {ADA: "archived", BOB: "subscribed", EVE: "unsubscribed"}
-    assert (audience.member(BOB).merge["T_TEXT"], audience.member(BOB).tags) == ("", [])
-    assert sitting.read(ADA, BOB, EVE) == {}
-
-
-def test_somebody_unconfirmed_is_emptied_not_archived(sit: Sit, audience: Audience) -> None:
-    """Mailchimp archives nobody who has not confirmed yet: the fields and the tag are taken back instead."""
-    sitting = sit(new_members="pending")
-    sitting.upsert({ADA: {"T_TEXT": "x"}})
-    assert sitting.read(ADA)[ADA]["T_TEXT"] == "x"
-    assert sitting.carry_out(Op.DELETE, Change(ADA))[ADA].outcome is Outcome.ACCEPTED
-    assert (statuses(audience), audience.member(ADA).merge["T_TEXT"]) == ({ADA: "pending"}, "")
 
 
 @pytest.mark.parametrize("new_members", ["transactional", "pending"])
@@ -327,14 +192,6 @@ def test_the_key_says_where_the_account_is(monkeypatch: pytest.MonkeyPatch) -> N
             destination().hosts()
 
 
-def test_subscribing_unasked_stops_the_delivery(sit: Sit, sandbox: Sandbox) -> None:
-    """Should Mailchimp make somebody a subscriber though told otherwise, nothing more is sent."""
-    sitting = sit()
-    sandbox.twin("mailchimp").deaf_to_new_status = True
-    with pytest.raises(Fatal, match="1 new members were subscribed though sent as transactional"):
-        sitting.upsert({ADA: {"T_TEXT": "x"}})
-
-
 def test_the_account_can_be_surveyed(sit: Sit, sandbox: Sandbox) -> None:
     """A newcomer is told the audiences, the merge fields with their types, the key, and the right that lacks."""
     sitting = sit()
@@ -350,3 +207,14 @@ def test_the_account_can_be_surveyed(sit: Sit, sandbox: Sandbox) -> None:
         other = Sitting(MAILCHIMP, sandbox.address, {"audience": "Elsewhere"})
         assert set(other.destination.survey(other.api).fields) == {"EMAIL"}
         other.http.close()
+
+
+def test_a_tag_is_found_among_many_like_it(sit: Sit, audience: Audience) -> None:
+    """Where a search does not tell of all it found, all tags are looked through, and the right one is left."""
+    for number in range(30):
+        audience.tag(f"Octo customers {number}")
+    sitting = sit()
+    sitting.upsert({ADA: {"T_TEXT": "x"}})
+    assert set(sitting.read(ADA)) == {ADA}
+    sitting.carry_out(Op.LEAVE, Change(ADA))
+    assert audience.member(ADA).tags == []

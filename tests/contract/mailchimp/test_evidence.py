@@ -118,6 +118,7 @@ def tag_all(client: Any) -> None:
     moved = client.lists.batch_segment_members({"members_to_remove": [ADA, EVE]}, LIST, tag["id"])
     assert (moved["total_removed"], moved["errors"][0]["email_addresses"]) == (1, [EVE])
     client.lists.batch_segment_members({"members_to_add": [ADA]}, LIST, tag["id"])
+    assert client.lists.list_segments(LIST, type="static")["segments"][0]["id"] == tag["id"]
     held = client.lists.get_segment_members_list(LIST, tag["id"], count=1000)
     assert [one["email_address"] for one in held["members"]] == [ADA]
     assert client.lists.get_list_member_tags(LIST, ADA)["tags"] == [{"id": tag["id"], "name": "VIP"}]
