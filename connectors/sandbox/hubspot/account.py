@@ -163,7 +163,10 @@ class Account:
     def archive(self, contact: Contact, now: float) -> None:
         """To the recycle bin, out of every list; its address is free again."""
         contact.archived = now
-        self.holders = {key: one for key, one in self.holders.items() if one != contact.id}
+        for email in contact.emails:
+            self.holders.pop(("email", email), None)
+        for name in [*contact.properties]:
+            self.release(contact, name)
         for one in self.lists.values():
             one.members.pop(contact.id, None)
 

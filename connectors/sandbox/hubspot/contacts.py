@@ -30,6 +30,8 @@ class Contacts(Twin):
         """The status of a batch that went wrong in part: the reference of 2026-09 names only 200."""
         self.echoes = True
         """Whether results and errors carry the `objectWriteTraceId`; errors name ids as well."""
+        self.forgets: set[str] = set()
+        """Ids that batches pass over without a word, as people report of records merged meanwhile."""
         self.blanks_by_email = True
         """Whether an upsert by `email` empties what it does not mention. The guide says only that partial
         upserts by it "are not supported"; this is the strictest thing it may mean."""
@@ -83,19 +85,22 @@ class Contacts(Twin):
             told = [one for _, one in twice]
             message = f"Duplicate IDs found in batch input: {told}. IDs must be unique"
             raise invalid(message, context={"ids": told})
+        for name in {row["idProperty"] for row in rows if row.get("idProperty")}:
+            account.find(name, "")  # by no value, only to refuse a property that is not unique
         marks = {row.get("objectWriteTraceId") for row in rows} - {None, ""}
-        if not (self.multi_status and len(marks) == len(rows)):
-            before = self.copy(account)
+        apart = self.multi_status and len(marks) == len(rows)
+        before = None if apart else self.copy(account)
         results, errors = [], []
         for row in rows:
             try:
                 contact, new = act(account, row, version)
                 results.append(self.result(contact, new, row))
             except Refused as refused:
-                if not (self.multi_status and len(marks) == len(rows)):
+                if before is not None:
                     account.contacts, account.holders = before
                     raise
                 errors.append(self.blamed(refused, row))
+        results = [one for one in results if one["id"] not in self.forgets]
         results.sort(key=lambda one: int(one["id"]), reverse=True)  # never in the order of the inputs
         return said(batch(self.clock(), results, errors), self.multi_code if errors else 200)
 

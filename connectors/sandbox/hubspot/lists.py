@@ -73,13 +73,14 @@ class Lists(Twin):
         """Who is in already, or was not in, is passed over; whom nobody knows is told."""
         account = self.account(request)
         found = manual(account.list(number))
-        known = {one.id for one in account.there()}
+        asked = [*(add or []), *(remove or [])]
+        known = {one for one in asked if account.find(None, one)}
         joined = [one for one in add or [] if one in known and one not in found.members]
         left = [one for one in remove or [] if one in found.members]
         found.members |= dict.fromkeys(joined, self.clock())
         for one in left:
             del found.members[one]
-        missing = [one for one in [*(add or []), *(remove or [])] if one not in known]
+        missing = [one for one in asked if one not in known]
         return said({"recordsIdsAdded": joined, "recordIdsRemoved": left, "recordIdsMissing": missing})
 
     @route("DELETE", f"{LISTS}/<number>/memberships")

@@ -88,7 +88,7 @@ class HubSpot(Contacts, Lists):
     # how it answers --------------------------------------------------------------------------------
 
     def answer(self, request: Request) -> Response:
-        path = re.sub(r"^/crm/v3/(\w+)", r"/crm/\1/v3", request.path)
+        path = re.sub(r"^/crm/v3/(\w+)", r"/crm/\1/v3", request.environ["PATH_INFO"])
         request = Request(request.environ | {"PATH_INFO": path})
         try:
             with self.lock:
