@@ -13,13 +13,12 @@ from typing import IO
 import requests
 
 from connectors.destinations.salesforce.org import Org, fold, in_csv, unsayable
+from connectors.destinations.salesforce.replies import refused, rejected
 from octo_dagster.errors import BatchRejected, Unanswered
 from octo_dagster.model import Batch, Change, Outcome, Receipt, Sent
 
 LARGEST_UPLOAD = 100 * 1024 * 1024
 """The limit is 150 MB once encoded in base64, so 100 MB as sent."""
-LOCKED = "UNABLE_TO_LOCK_ROW"
-"""Somebody else was writing the row at that moment: nothing is wrong with it."""
 
 
 def open_job(org: Org, key_field: str) -> str:
@@ -85,13 +84,6 @@ def abort(org: Org, token: str) -> None:
     org.call("PATCH", f"jobs/ingest/{token}", json={"state": "Aborted"})
 
 
-def refused(batch: Batch) -> Iterator[Receipt]:
-    for change in batch.changes:
-        reason = unsayable(change)
-        if reason is not None:
-            yield Receipt(change.key, Outcome.REJECTED, reason)
-
-
 def receipts(org: Org, batch: Batch, token: str, stopped: str | None) -> Iterator[Receipt]:
     """One per change. A failed job may have written rows, so all three files are read, whatever its state;
     a row in none of them (a batch beyond the daily allocation) is unknown."""
@@ -114,10 +106,7 @@ def failed(key: str, error: str) -> Receipt:
     """`CODE:message:field,field --` as a receipt."""
     code, _, rest = error.removesuffix("--").strip().partition(":")
     message, _, fields = rest.rpartition(":")
-    if code == LOCKED:
-        return Receipt(key, Outcome.UNSENT, code)
-    named = f" ({fields.strip()})" if fields.strip() else ""
-    return Receipt(key, Outcome.REJECTED, f"{code}: {(message or rest).strip()}{named}")
+    return rejected(key, code, (message or rest).strip(), fields.strip())
 
 
 def results(org: Org, key_field: str, token: str, which: str) -> Iterator[tuple[str, dict[str, str]]]:

@@ -47,6 +47,19 @@ class Wanted:
     fields: Mapping[str, FieldType]
     key_field: str
     permission_set: str | None
+    persons: bool = False
+    """Whether the accounts are people: custom fields of their contacts show on them as `__pc`."""
+
+    def home(self, org: Org, name: str) -> tuple[str, str]:
+        """(where a custom field is made, where its permission is given), both as `Object.Field`.
+
+        Fields of tasks are those of activities, seen through tasks; fields of a person's contact are the
+        contact's."""
+        if self.persons and name.endswith("__pc"):
+            contact = f"Contact.{name.removesuffix('__pc')}__c"
+            return contact, contact
+        made_on = "Activity" if org.name == "Task" else org.name
+        return f"{made_on}.{name}", f"{org.name}.{name}"
 
 
 def ensure(org: Org, wanted: Wanted, *, create: bool) -> FieldReport:
@@ -72,7 +85,7 @@ def ensure(org: Org, wanted: Wanted, *, create: bool) -> FieldReport:
 
 def cannot_make(name: str, wanted: Wanted, create: bool) -> str | None:
     """Why a missing field will not be made; None when it can be."""
-    if not name.endswith("__c"):
+    if not name.endswith(("__c", "__pc") if wanted.persons else "__c"):
         return "there is no such standard field, or this user may not see it"
     if not create:
         return "missing, and this sync may not create fields"
@@ -102,18 +115,31 @@ def make(org: Org, wanted: Wanted, names: list[str]) -> list[str]:
         return [f"{name}: there is no permission set {wanted.permission_set}" for name in names]
     failures = []
     for name in names:
-        extra = KEY if name == wanted.key_field else {}
-        metadata = {**MADE[wanted.fields[name]], **extra, "label": label(name)}
-        body = {"FullName": f"{org.name}.{name}", "Metadata": metadata}
+        refusal = made(org, wanted, name)
+        failures += [f"{name}: {refusal}"] if refusal else []
+    return failures + grant(org, role, {name: wanted.home(org, name)[1] for name in names})
+
+
+def made(org: Org, wanted: Wanted, name: str) -> str | None:
+    """Create one field; why it could not be. A key that may not be unique here, as on activities, is made
+    without."""
+    metadata = {**MADE[wanted.fields[name]], "label": label(name)}
+    ways: list[dict[str, Any]] = [metadata]
+    if name == wanted.key_field:
+        ways = [{**metadata, **KEY}, {**metadata, "externalId": True}]
+    told = ""
+    for way in ways:
+        body = {"FullName": wanted.home(org, name)[0], "Metadata": way}
         reply = org.call("POST", "tooling/sobjects/CustomField", json=body)
         # a field made by a run that ended before the permission was given exists and is not visible
-        if reply.status_code >= 400 and "DUPLICATE_DEVELOPER_NAME" not in reply.text:
-            failures.append(f"{name}: {reply.text[:300]}")
-    return failures + grant(org, role, names)
+        if reply.status_code < 400 or "DUPLICATE_DEVELOPER_NAME" in reply.text:
+            return None
+        told = told or reply.text[:300]
+    return told
 
 
 def label(name: str) -> str:
-    return name.removesuffix("__c").replace("_", " ")[:40]
+    return name.removesuffix("__c").removesuffix("__pc").replace("_", " ")[:40]
 
 
 def permission_set(org: Org, name: str) -> str | None:
@@ -121,16 +147,17 @@ def permission_set(org: Org, name: str) -> str | None:
     return str(found[0]["Id"]) if found else None
 
 
-def grant(org: Org, role: str, names: list[str]) -> list[str]:
+def grant(org: Org, role: str, fields: Mapping[str, str]) -> list[str]:
     """Reading and editing, 200 fields a call. One given before is a DUPLICATE_VALUE, which is as wanted."""
     told: list[dict[str, Any]] = []
+    names = list(fields)
     for at in range(0, len(names), 200):
         records = [
             {
                 "attributes": {"type": "FieldPermissions"},
                 "ParentId": role,
-                "SobjectType": org.name,
-                "Field": f"{org.name}.{name}",
+                "SobjectType": fields[name].partition(".")[0],
+                "Field": fields[name],
                 "PermissionsRead": True,
                 "PermissionsEdit": True,
             }

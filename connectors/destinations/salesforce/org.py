@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -28,14 +28,19 @@ class Org:
         self.client = client
         self.name = name
         self.headers = dict(headers)
-        self.known: dict[str, dict[str, Any]] | None = None
+        self.known: dict[str, dict[str, Any]] = {}
+        self.user: str | None = None
+        self.campaigns: list[str] | None = None
+        self.person_types: dict[str, str] | None = None
 
-    def fields(self, *, again: bool = False) -> dict[str, dict[str, Any]]:
-        """The object's fields as `describe` tells them, by lower-case name: those the user may see."""
-        if self.known is None or again:
-            told = self.call("GET", f"sobjects/{self.name}/describe").json()
-            self.known = {field["name"].lower(): field for field in told["fields"]}
-        return self.known
+    def fields(self, name: str | None = None, *, again: bool = False) -> dict[str, dict[str, Any]]:
+        """The fields of this or another object as `describe` tells them, by lower-case name: those the
+        user may see."""
+        name = name or self.name
+        if name not in self.known or again:
+            told = self.call("GET", f"sobjects/{name}/describe").json()
+            self.known[name] = {field["name"].lower(): field for field in told["fields"]}
+        return self.known[name]
 
     def call(self, method: str, path: str, **options: Any) -> requests.Response:
         """A call whose status the caller reads; `path` is below the versioned base."""
@@ -58,14 +63,30 @@ class Org:
             told = f"salesforce: {usage.used} of {usage.total} calls of the last 24 hours are used"
             raise Retryable(f"{told}; stopped at {share:.0%} to leave the rest to others", QUOTA_WAIT)
 
-    def select(self, columns: Iterable[str], key_field: str, keys: Iterable[str]) -> Iterator[dict[str, Any]]:
-        """The records whose key is one of these, as many queries as the URI's length asks for."""
+    def me(self) -> str:
+        """The id of the user that Octo signs in as (REST guide, Resources by Version: `identity`)."""
+        if self.user is None:
+            self.user = str(self.call("GET", "").json()["identity"]).rpartition("/")[2]
+        return self.user
+
+    def query(self, text: str) -> list[dict[str, Any]]:
+        """The records of a short query, their columns by lower-case name."""
+        return [flat(record) for record in self.client.query_all_iter(text)]
+
+    def select(
+        self, columns: Iterable[str], key_field: str, keys: Iterable[str], of: Sequence[str] = ()
+    ) -> Iterator[dict[str, Any]]:
+        """The records whose key is one of these, as many queries as the URI's length asks for.
+
+        `of`: another object than this one, and conditions that hold besides. Columns of related objects
+        (`Contact.Name`) are told under that name, in lower case."""
+        source, *conditions = of or (self.name,)
         named = {name.lower(): name for name in (key_field, *columns)}
-        start = f"SELECT {', '.join(named.values())} FROM {self.name} WHERE {key_field} IN ("
+        start = f"SELECT {', '.join(named.values())} FROM {source} WHERE "
+        start += "".join(f"{condition} AND " for condition in conditions) + f"{key_field} IN ("
         room = QUERY_CHARACTERS - len(quote_plus(start))
         for literals in packed(map(literal, keys), room):
-            for record in self.client.query_all_iter(f"{start}{','.join(literals)})"):
-                yield {name.lower(): value for name, value in record.items()}
+            yield from map(flat, self.client.query_all_iter(f"{start}{','.join(literals)})"))
 
     def ids(self, key_field: str, keys: Iterable[str]) -> dict[str, list[str]]:
         """Folded key → ids of the records that have it."""
@@ -73,6 +94,24 @@ class Org:
         for record in self.select(["Id"], key_field, keys):
             found.setdefault(fold(record[key_field.lower()]), []).append(record["id"])
         return found
+
+    def drop(self, ids: Sequence[str]) -> list[dict[str, Any]]:
+        """Delete up to 200 records by their ids, into the recycle bin; told in their order."""
+        if not ids:
+            return []
+        asked = {"ids": ",".join(ids), "allOrNone": "false"}
+        return self.client.restful("composite/sobjects", params=asked, method="DELETE") or []
+
+
+def flat(record: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """A record of a reply: columns by lower-case name, those of related records as `contact.name`."""
+    made: dict[str, Any] = {}
+    for name, value in record.items():
+        if isinstance(value, Mapping) and "attributes" in value:
+            made |= flat(value, f"{before}{name.lower()}.")
+        elif name != "attributes":
+            made[f"{before}{name.lower()}"] = value
+    return made
 
 
 def packed(literals: Iterable[str], room: int) -> Iterator[list[str]]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from connectors.sandbox.salesforce.org import Org
+from connectors.sandbox.salesforce.org import CALLER, Org
 from connectors.sandbox.salesforce.values import CallError, RowError, from_csv
 
 DELIMITERS = {"COMMA": ",", "TAB": "\t", "SEMICOLON": ";", "PIPE": "|", "CARET": "^", "BACKQUOTE": "`"}
@@ -45,7 +45,7 @@ class Job:
             "id": self.id,
             "operation": self.operation,
             "object": self.object,
-            "createdById": "0055g000000SandboxAAA",
+            "createdById": CALLER,
             "createdDate": self.created,
             "systemModstamp": self.created,
             "state": self.state,
@@ -103,6 +103,7 @@ def opened(org: Org, asked: dict[str, Any], version: str) -> Job:
 
 def work(org: Org, job: Job, share: float = 1.0) -> None:
     """Do the job: `share` of its rows, the rest staying unprocessed in a job that failed."""
+    org.acting = CALLER
     header, *rows = job.rows()
     fault = header_fault(org, job, header)
     if fault:

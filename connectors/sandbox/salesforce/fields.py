@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from connectors.sandbox.salesforce import persons
 from connectors.sandbox.salesforce.objects import SField
 from connectors.sandbox.salesforce.org import Org
 from connectors.sandbox.salesforce.values import CallError
@@ -33,9 +34,12 @@ def make_field(org: Org, asked: Mapping[str, Any]) -> None:
     """Add the field; nobody may see it until a permission is given. CallError 400 as the vendor says it."""
     name, _, field = str(asked.get("FullName", "")).partition(".")
     metadata = asked.get("Metadata") or {}
+    name = {"activity": "Task", "task": ""}.get(name.lower(), name)  # fields of tasks are made on activities
     if not field.endswith("__c") or name.lower() not in {known.lower() for known in org.tables}:
         raise refused("FIELD_INTEGRITY_EXCEPTION", f"Invalid fullName: {asked.get('FullName')}", "FullName")
     name = org.object_name(name)
+    if name == "Task" and metadata.get("unique"):
+        raise refused("FIELD_INTEGRITY_EXCEPTION", "Activity: a custom field cannot be unique", "Metadata")
     if field.lower() in {known.lower() for known in org.fields[name]}:
         told = f"There is already a field named {field.removesuffix('__c')} on {name}."
         raise refused("DUPLICATE_DEVELOPER_NAME", told, "DeveloperName")
@@ -43,6 +47,7 @@ def make_field(org: Org, asked: Mapping[str, Any]) -> None:
     org.fields[name][field] = made
     for record in org.tables[name].values():
         record[field] = False if made.type == "boolean" else None
+    persons.mirrored(org, name, made)
 
 
 def described_by(field: str, metadata: Mapping[str, Any]) -> SField:

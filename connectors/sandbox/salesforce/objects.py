@@ -39,7 +39,7 @@ class SField:
 
     @property
     def custom(self) -> bool:
-        return self.name.endswith("__c")
+        return self.name.endswith(("__c", "__pc"))
 
     @property
     def title(self) -> str:
@@ -72,7 +72,9 @@ SYSTEM = """
 Id id 18 LD
 IsDeleted boolean 0 D
 CreatedDate datetime 0 D
+CreatedById reference 18 D
 LastModifiedDate datetime 0 D
+LastModifiedById reference 18 D
 SystemModstamp datetime 0 D
 """
 PERSON = """
@@ -142,6 +144,59 @@ Description textarea 32000 CUN
 CUSTOMER = """
 Name string 80 D
 """
+CAMPAIGN = """
+Name string 80 CU
+IsActive boolean 0 CUD
+Type picklist 40 CUN
+Status picklist 40 CUN
+Description textarea 32000 CUN
+"""
+MEMBER = """
+CampaignId reference 18 C
+LeadId reference 18 CN
+ContactId reference 18 CN
+Status picklist 40 CUN
+HasResponded boolean 0 D
+FirstRespondedDate date 0 N
+"""
+MEMBER_STATUS = """
+CampaignId reference 18 C
+Label string 765 CU
+SortOrder int 0 CUN
+IsDefault boolean 0 CUD
+HasResponded boolean 0 CUD
+"""
+TASK = """
+WhoId reference 18 CUN
+WhatId reference 18 CUN
+OwnerId reference 18 CUD
+Subject combobox 255 CUN
+ActivityDate date 0 CUN
+Status picklist 255 CUD Not Started|In Progress|Completed|Waiting on someone else|Deferred
+Priority picklist 255 CUD Normal|High|Low
+Description textarea 32000 CUN
+IsClosed boolean 0 D
+"""
+RECORD_TYPE = """
+Name string 80 CU
+DeveloperName string 80 CU
+SobjectType picklist 40 C
+IsActive boolean 0 CUD
+"""
+PERMISSION_SET = """
+Name string 80 CU
+IsOwnedByProfile boolean 0 D
+"""
+ASSIGNMENT = """
+AssigneeId reference 18 C
+PermissionSetId reference 18 C
+"""
+ACCESS = """
+PermissionsApiEnabled boolean 0 -
+PermissionsCustomizeApplication boolean 0 -
+PermissionsManageProfilesPermissionsets boolean 0 -
+PermissionsEditTask boolean 0 -
+"""
 PERMISSIONS = """
 ParentId reference 18 C
 SobjectType picklist 40 C
@@ -156,11 +211,29 @@ OBJECTS = {
     "Account": ("001", table(SYSTEM + ACCOUNT)),
     "Customer__c": ("a00", table(SYSTEM + CUSTOMER)),
     "Organization": ("00D", table(SYSTEM + "Name string 80 U\nIsSandbox boolean 0 -")),
-    "PermissionSet": ("0PS", table(SYSTEM + "Name string 80 CU")),
+    "Campaign": ("701", table(SYSTEM + CAMPAIGN)),
+    "CampaignMember": ("00v", table(SYSTEM + MEMBER)),
+    "CampaignMemberStatus": ("01Y", table(SYSTEM + MEMBER_STATUS)),
+    "Task": ("00T", table(SYSTEM + TASK)),
+    "RecordType": ("012", table(SYSTEM + RECORD_TYPE)),
+    "PermissionSet": ("0PS", table(SYSTEM + PERMISSION_SET)),
+    "PermissionSetAssignment": ("0Pa", table(SYSTEM + ASSIGNMENT)),
+    "UserPermissionAccess": ("0Uu", table(SYSTEM + ACCESS)),
     "FieldPermissions": ("01k", table(SYSTEM + PERMISSIONS)),
 }
 """Object → (first three characters of its ids, its standard fields). `Customer__c` is the one object a
-person of this org has made: like any custom object with an auto-number name it requires nothing."""
+person of this org has made: like any custom object with an auto-number name it requires nothing. Contact,
+Lead and Account are as recorded; the other standard objects are as the Object Reference lists them."""
+
+RELATED = {
+    ("CampaignMember", "Contact"): ("ContactId", "Contact"),
+    ("CampaignMember", "Lead"): ("LeadId", "Lead"),
+    ("CampaignMember", "Campaign"): ("CampaignId", "Campaign"),
+    ("Contact", "Account"): ("AccountId", "Account"),
+    ("PermissionSetAssignment", "PermissionSet"): ("PermissionSetId", "PermissionSet"),
+}
+"""(Object, relationship) → (the field that holds the other's id, the other object). `Who` and `What` of a
+task are not among them: each may be one of several objects, so they have no fields of their own."""
 
 
 def described(field: SField) -> dict[str, Any]:
@@ -184,7 +257,13 @@ def described(field: SField) -> dict[str, Any]:
         "nillable": field.has("N"),
         "permissionable": field.has("N") or field.custom,
         "picklistValues": [
-            {"active": True, "defaultValue": False, "label": value, "validFor": None, "value": value}
+            {
+                "active": True,
+                "defaultValue": field.has("D") and value == field.values[0],
+                "label": value,
+                "validFor": None,
+                "value": value,
+            }
             for value in field.values
         ],
         "precision": field.precision,

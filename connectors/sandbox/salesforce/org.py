@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from connectors.sandbox.salesforce import persons, rules
 from connectors.sandbox.salesforce.objects import OBJECTS, SField
-from connectors.sandbox.salesforce.soql import parse
 from connectors.sandbox.salesforce.values import CallError, RowError, check
 
 Record = dict[str, Any]
@@ -24,6 +24,12 @@ def long_id(short: str) -> str:
     """The 18 characters of a 15-character id: three more say which letters are capitals."""
     bits = [sum(short[n + i].isupper() << i for i in range(5)) for n in (0, 5, 10)]
     return short + "".join(ALPHABET[bit] for bit in bits)
+
+
+CALLER = long_id("0055g000000Octo")
+"""The user that the apps run as."""
+SOMEBODY = long_id("0055g000000Them")
+"""Everybody else: people, and other tools."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,8 @@ class Org:
         self.number = number
         self.issued = 0
         self.used = 0
+        self.acting = SOMEBODY
+        """Who writes; during a call of the API it is CALLER."""
         self.locked_rows = 0
         """So many of the next rows are refused as locked by somebody else."""
         self.prefixes = {name: prefix for name, (prefix, _) in OBJECTS.items()}
@@ -52,6 +60,13 @@ class Org:
         self.indexes: dict[tuple[str, str], dict[str, list[str]]] = {}
         self.id = self.add("Organization", {"Name": f"Octo sandbox {number}"})
         self.permission_set = self.add("PermissionSet", {"Name": "Octo"})
+        self.add("PermissionSetAssignment", {"AssigneeId": CALLER, "PermissionSetId": self.permission_set})
+        everything = {name: True for name in self.fields["UserPermissionAccess"] if "Permissions" in name}
+        self.access = self.tables["UserPermissionAccess"][self.add("UserPermissionAccess", everything)]
+        """What the caller may do; a test may take some of it away."""
+        self.forbidden: set[tuple[str, str]] = set()
+        """(object, createable | updateable | deletable) the caller has no permission for; with `queryable`
+        the object is not there for it."""
 
     def new_id(self, prefix: str) -> str:
         self.issued += 1
@@ -82,10 +97,11 @@ class Org:
         return self.seen[name][1]
 
     def look(self, name: str) -> dict[str, SField]:
+        allowed = {field: self.granted.get(persons.owner(name, field)) for field in self.fields[name]}
         granted = {
-            field.name: field if self.granted[name, field.name] == "edit" else replace(field, flags="N")
+            field.name: field if allowed[field.name] == "edit" else replace(field, flags="N")
             for field in self.fields[name].values()
-            if field.custom and (name, field.name) in self.granted
+            if field.custom and allowed[field.name]
         }
         return {n: f for n, f in self.fields[name].items() if not f.custom} | granted
 
@@ -127,21 +143,6 @@ class Org:
     def full_id(id_: str) -> str:
         return long_id(id_) if len(id_) == 15 else id_
 
-    def query(self, text: str) -> tuple[str, list[Record]]:
-        """(object, records with the asked fields only, in the asked order of fields)."""
-        asked = parse(text)
-        if asked.object.lower() not in {name.lower() for name in self.tables}:
-            told = f"sObject type '{asked.object}' is not supported."
-            raise CallError(400, "INVALID_TYPE", told)
-        name = self.object_name(asked.object)
-        columns = [self.column(name, field) for field in asked.fields]
-        tests = [(self.column(name, test.field), test) for test in asked.conditions]
-        found = [r for r in self.tables[name].values() if all(t.holds(r.get(f)) for f, t in tests)]
-        if asked.order:
-            by = self.column(name, asked.order)
-            found.sort(key=lambda record: str(record.get(by)))
-        return name, [{c: record.get(c) for c in columns} for record in found[: asked.limit]]
-
     def column(self, name: str, field: str) -> str:
         for known in self.visible(name):
             if known.lower() == field.lower():
@@ -156,11 +157,16 @@ class Org:
 
     # how it changes --------------------------------------------------------------------------------
 
-    def insert(self, name: str, values: Mapping[str, Any]) -> Saved:
+    def insert(self, name: str, given: Mapping[str, Any]) -> Saved:
         """Create one record from values already read; RowError when a rule forbids it."""
-        fields = self.visible(name)
-        self.guard(name, None)
+        fields, values = self.visible(name), dict(given)
+        self.guard(name, None, "createable")
+        refuse(values)
+        rules.before_insert(self, name, values)
         needed = [f.name for f in fields.values() if f.has("C") and not f.has("N") and not f.has("D")]
+        if name == "Account" and persons.enabled(self):
+            persons.before_insert(self, values)
+            needed = [n for n in needed if n != "Name" or "LastName" not in values]
         missing = [n for n in needed if values.get(n) is None and fields[n].type != "boolean"]
         if missing:
             told = f"Required fields are missing: [{', '.join(missing)}]"
@@ -175,7 +181,11 @@ class Org:
         record = self.tables[name].get(self.full_id(id_))
         if record is None:
             raise RowError("ENTITY_IS_DELETED", "entity is deleted")
-        self.guard(name, record)
+        self.guard(name, record, "updateable")
+        refuse(values)
+        rules.before_write(self, name, dict(values))
+        if name == "Account" and persons.enabled(self):
+            persons.before_update(self, record, dict(values))
         empty = [n for n, v in values.items() if v is None and fields[n].has("C") and not fields[n].has("N")]
         if empty:
             told = f"Required fields are missing: [{', '.join(empty)}]"
@@ -201,15 +211,17 @@ class Org:
         record = self.tables[name].get(self.full_id(id_))
         if record is None:
             raise RowError("ENTITY_IS_DELETED", "entity is deleted")
-        self.guard(name, None)
+        self.guard(name, None, "deletable")
         for (table, field), index in self.indexes.items():
             if table == name:
                 index[str(record.get(field)).lower()].remove(record["Id"])
         del self.tables[name][record["Id"]]
         return Saved(record["Id"], False)
 
-    def guard(self, name: str, record: Record | None) -> None:
-        """RowError for a row that another writer holds, or a lead that was converted."""
+    def guard(self, name: str, record: Record | None, right: str) -> None:
+        """RowError for a missing permission, a row another writer holds, or a converted lead."""
+        if (name, right) in self.forbidden and self.acting == CALLER:
+            raise RowError("INSUFFICIENT_ACCESS_OR_READONLY", "insufficient access rights on object id")
         if self.locked_rows and name not in {"FieldPermissions"}:
             self.locked_rows -= 1
             raise RowError("UNABLE_TO_LOCK_ROW", "unable to obtain exclusive access to this record")
@@ -231,13 +243,14 @@ class Org:
         id_ = self.new_id(self.prefixes[name])
         now = self.now()
         blank = {f.name: False if f.type == "boolean" else None for f in self.fields[name].values()}
-        self.tables[name][id_] = blank | {"Id": id_, "CreatedDate": now}
+        self.tables[name][id_] = blank | {"Id": id_, "CreatedDate": now, "CreatedById": self.acting}
         if "Name" in blank and name == "Customer__c":
             self.tables[name][id_]["Name"] = f"C-{self.issued:06d}"
         for (table, field), index in self.indexes.items():
             if table == name:
                 index.setdefault(str(blank.get(field)).lower(), []).append(id_)
         self.write(name, self.tables[name][id_], values)
+        rules.after_insert(self, name, self.tables[name][id_])
         return id_
 
     def write(self, name: str, record: Record, values: Mapping[str, Any]) -> None:
@@ -247,8 +260,12 @@ class Org:
                 index.setdefault(str(values[field]).lower(), []).append(record["Id"])
         record.update(values)
         record["LastModifiedDate"] = record["SystemModstamp"] = self.now()
-        if "LastName" in record:
+        record["LastModifiedById"] = self.acting
+        if name in {"Contact", "Lead"}:
             record["Name"] = " ".join(filter(None, (record.get("FirstName"), record["LastName"])))
+        rules.after_write(self, name, record)
+        if name == "Account" and persons.enabled(self):
+            persons.after_write(self, record)
         if name == "FieldPermissions":
             self.grant(record)
 
@@ -268,3 +285,10 @@ class Org:
 
     def restore(self, tables: dict[str, dict[str, Record]]) -> None:
         self.tables, self.indexes = tables, {}
+
+
+def refuse(values: Mapping[str, Any]) -> None:
+    """A reference by an external id that nobody has was read as the refusal of its row."""
+    for value in values.values():
+        if isinstance(value, RowError):
+            raise value

@@ -8,10 +8,10 @@ from typing import Any
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request, Response
 
-from connectors.sandbox.salesforce import bulk
+from connectors.sandbox.salesforce import bulk, persons, queries
 from connectors.sandbox.salesforce.auth import App, Denied, Doorman
 from connectors.sandbox.salesforce.objects import OBJECTS, described
-from connectors.sandbox.salesforce.org import NOT_FOUND, Org
+from connectors.sandbox.salesforce.org import CALLER, NOT_FOUND, SOMEBODY, Org
 from connectors.sandbox.salesforce.values import CallError, RowError
 from connectors.sandbox.twin import Twin, route
 
@@ -30,10 +30,12 @@ class Rest(Twin):
         self.job_seconds = 0.2
         self.job_looks = 0
         self.login = Doorman(self.clock)
-        self.orgs = [Org(1, self.clock), Org(2, self.clock)]
+        self.orgs = [Org(number, self.clock) for number in (1, 2, 3)]
+        persons.enable(self.orgs[2])
         self.login.apps = {
             "octo-app": App(self.orgs[0], secret="octo-secret"),  # noqa: S106  the sandbox's own
             "octo-app-2": App(self.orgs[1], secret="octo-secret-2"),  # noqa: S106
+            "octo-app-3": App(self.orgs[2], secret="octo-secret-3"),  # noqa: S106
         }
         self.jobs: dict[str, tuple[Org, bulk.Job]] = {}
         self.cursors: dict[str, tuple[str, list[dict[str, Any]]]] = {}
@@ -56,6 +58,7 @@ class Rest(Twin):
         except RowError as error:
             made = as_json(CallError(400, error.code, error.message, error.fields).told(), 400)
         if org is not None:
+            org.acting = SOMEBODY
             made.headers["Sforce-Limit-Info"] = f"api-usage={org.used}/{self.quota}"
         return made
 
@@ -71,6 +74,7 @@ class Rest(Twin):
             raise CallError(414, "URI_TOO_LONG", "The URI is too long")
         org.used += 1
         self.work_jobs()
+        org.acting = CALLER
         return None
 
     def refusal(self, error: HTTPException) -> Response:
@@ -97,6 +101,7 @@ class Rest(Twin):
             if job.state in {"UploadComplete", "InProgress"} and job.due <= self.clock() and job.looks <= 0:
                 half = self.fault("half_job")
                 bulk.work(org, job, 0.5 if half else 1.0)
+                org.acting = SOMEBODY
 
     # signing in ------------------------------------------------------------------------------------
 
@@ -110,7 +115,7 @@ class Rest(Twin):
             "access_token": token,
             "scope": "api",
             "instance_url": "https://octo.my.salesforce.com",
-            "id": f"https://login.salesforce.com/id/{org.id}/0055g000000SandboxAAA",
+            "id": f"https://login.salesforce.com/id/{org.id}/{CALLER}",
             "token_type": "Bearer",
             "issued_at": str(int(self.clock() * 1000)),
             "signature": "c2FuZGJveA==",
@@ -119,21 +124,31 @@ class Rest(Twin):
 
     @route("GET", "/services/oauth2/userinfo")
     def tell_user(self, request: Request) -> Response:
-        return as_json({"user_id": "0055g000000SandboxAAA", "organization_id": self.org(request).id})
+        return as_json({"user_id": CALLER, "organization_id": self.org(request).id})
 
     # what there is ---------------------------------------------------------------------------------
+
+    @route("GET", f"{DATA}/")
+    def resources(self, request: Request, version: str) -> Response:
+        base = f"/services/data/v{version}"
+        told = {name: f"{base}/{name}" for name in ("sobjects", "query", "limits", "composite", "tooling")}
+        identity = f"https://login.salesforce.com/id/{self.org(request).id}/{CALLER}"
+        return as_json({**told, "identity": identity})
 
     @route("GET", f"{DATA}/sobjects")
     def describe_all(self, request: Request, version: str) -> Response:
         org = self.org(request)
-        listed = [{"name": name, "custom": name.endswith("__c"), "queryable": True} for name in org.tables]
+        listed = [
+            {"name": name, "custom": name.endswith("__c"), "queryable": True, **rights(org, name)}
+            for name in org.tables
+            if (name, "queryable") not in org.forbidden
+        ]
         return as_json({"encoding": "UTF-8", "maxBatchSize": 200, "sobjects": listed})
 
     @route("GET", f"{DATA}/sobjects/<sobject>/describe")
     def describe(self, request: Request, version: str, sobject: str) -> Response:
         org = self.org(request)
         name = org.object_name(sobject)
-        able = ("createable", "updateable", "deletable", "queryable", "retrieveable", "undeletable")
         return as_json(
             {
                 "name": name,
@@ -141,7 +156,8 @@ class Rest(Twin):
                 "labelPlural": f"{name.removesuffix('__c')}s",
                 "keyPrefix": OBJECTS[name][0],
                 "custom": name.endswith("__c"),
-                **dict.fromkeys(able, True),
+                **dict.fromkeys(("queryable", "retrieveable", "undeletable"), True),
+                **rights(org, name),
                 "childRelationships": [],
                 "recordTypeInfos": [],
                 "urls": {"sobject": f"/services/data/v{version}/sobjects/{name}"},
@@ -156,7 +172,7 @@ class Rest(Twin):
 
     @route("GET", f"{DATA}/query")
     def query(self, request: Request, version: str) -> Response:
-        name, found = self.org(request).query(request.args.get("q", ""))
+        name, found = queries.run(self.org(request), request.args.get("q", ""), version)
         rows = [shown(version, name, record) for record in found]
         return self.page(version, f"01g5g{len(self.cursors):09d}AAA", rows, 0)
 
@@ -173,6 +189,13 @@ class Rest(Twin):
             self.cursors[cursor] = (version, rows)
             told["nextRecordsUrl"] = f"/services/data/v{version}/query/{cursor}-{at + PAGE}"
         return as_json(told | {"records": rows[at : at + PAGE]})
+
+
+def rights(org: Org, name: str) -> dict[str, bool]:
+    """What the caller may do with an object, as describe says it."""
+    able = ("createable", "updateable", "deletable")
+    fixed = name in {"UserPermissionAccess", "PermissionSet", "Organization"}
+    return {right: not fixed and (name, right) not in org.forbidden for right in able}
 
 
 def as_json(value: Any, status: int = 200) -> Response:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from connectors.sandbox.salesforce.objects import RELATED
 from connectors.sandbox.salesforce.org import NOT_FOUND, Org, Record, Saved
 from connectors.sandbox.salesforce.values import CallError, RowError, from_json
 
@@ -25,9 +26,24 @@ class Rows:
 
     def read(self, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
         """The values of one JSON record, under the fields' own names."""
-        values = self.org.named(name, {n: v for n, v in given.items() if n != "attributes"})
-        fields = self.org.visible(name)
-        return {n: v if n == "Id" else from_json(fields[n], v) for n, v in values.items()}
+        related = {n: v for n, v in given.items() if isinstance(v, dict) and (name, n) in RELATED}
+        plain = {n: v for n, v in given.items() if n != "attributes" and n not in related}
+        values, fields = self.org.named(name, plain), self.org.visible(name)
+        read = {n: v if n == "Id" else from_json(fields[n], v) for n, v in values.items()}
+        return read | {RELATED[name, n][0]: self.referred(RELATED[name, n][1], v) for n, v in related.items()}
+
+    def referred(self, target: str, said: Mapping[str, Any]) -> str | RowError:
+        """The id of the record that has this external id; its row's refusal where none or several have."""
+        ((field, value),) = ((n, v) for n, v in said.items() if n != "attributes")
+        key = self.org.key_field(target, field).name
+        found = self.org.matching(target, key, value)
+        if len(found) == 1:
+            return found[0]
+        if found:
+            told = f"{key}: more than one record found for external id field: {found}"
+            return RowError("DUPLICATE_EXTERNAL_ID", told)
+        told = f"Foreign key external ID: {str(value).lower()} not found for field {key} in entity {target}"
+        return RowError("INVALID_FIELD", told)
 
     def create(self, sobject: str, given: Mapping[str, Any]) -> Saved:
         name = self.org.object_name(sobject)

@@ -11,13 +11,13 @@ from connectors.sandbox.salesforce.values import CallError
 
 QUERY = re.compile(
     r"\s*select\s+(?P<fields>[\w.,\s]+?)\s+from\s+(?P<object>\w+)"
-    r"(?:\s+where\s+(?P<where>.+?))??(?:\s+order\s+by\s+(?P<order>\w+))?(?:\s+limit\s+(?P<limit>\d+))?\s*",
+    r"(?:\s+where\s+(?P<where>.+?))??(?:\s+order\s+by\s+(?P<order>[\w.]+))?(?:\s+limit\s+(?P<limit>\d+))?\s*",
     re.IGNORECASE | re.DOTALL,
 )
 TEXT = r"'(?:[^'\\]|\\.)*'"
 LITERAL = rf"(?:{TEXT}|[\w.:+-]+)"
 CONDITION = re.compile(
-    rf"\s*(?P<field>\w+)\s*(?:(?P<op>!=|=|>=|<=|>|<)\s*(?P<one>{LITERAL})"
+    rf"\s*(?P<field>[\w.]+)\s*(?:(?P<op>!=|=|>=|<=|>|<)\s*(?P<one>{LITERAL})"
     rf"|in\s*\(\s*(?P<many>{LITERAL}(?:\s*,\s*{LITERAL})*)\s*\))\s*",
     re.IGNORECASE | re.DOTALL,
 )

@@ -1,8 +1,9 @@
-"""Salesforce's twin: two orgs with Contact, Lead, Account and one custom object, spoken to by REST.
+"""Salesforce's twin: orgs with Contact, Lead, Account, campaigns, tasks and one custom object, by REST.
 
-Its apps: `octo-app` / `octo-secret` in the first org, `octo-app-2` / `octo-secret-2` in the second, both
-under the My Domain `octo`. The permission set `Octo` is the caller's. Known from describe and traffic
-recorded by others, Postman's requests and the REST and Bulk 2.0 guides.
+Its apps: `octo-app` / `octo-secret` in the first org, `octo-app-2` / `octo-secret-2` in the second, and in
+the third, which has person accounts, `octo-app-3` / `octo-secret-3`; all under the My Domain `octo`. The
+permission set `Octo` is the caller's. Known from describe and traffic recorded by others, Postman's
+requests, the REST and Bulk 2.0 guides and the Object Reference.
 """
 
 from __future__ import annotations
@@ -20,24 +21,50 @@ from connectors.sandbox.salesforce.rows import MOST_ROWS, Rows
 from connectors.sandbox.salesforce.values import CallError
 from connectors.sandbox.twin import route
 
+UNSHOWN = frozenset({"UserPermissionAccess", "PermissionSetAssignment"})
+
 
 class Salesforce(Jobs):
     """A test may change `quota`, `job_seconds`, `job_looks`, `login.token_seconds` and, of an org,
     `locked_rows`."""
 
     name = "salesforce"
-    bookkeeping = frozenset({"IsDeleted", "CreatedDate", "LastModifiedDate", "SystemModstamp"})
+    bookkeeping = frozenset(
+        {
+            "IsDeleted",
+            "CreatedDate",
+            "CreatedById",
+            "LastModifiedDate",
+            "LastModifiedById",
+            "SystemModstamp",
+        }
+    )
 
     def holdings(self) -> Mapping[str, list[dict[str, Any]]]:
+        """The first org's records, and the third's person accounts; of a campaign's member, who it is."""
         self.work_jobs()
-        return {name: list(rows.values()) for name, rows in self.orgs[0].tables.items() if rows}
+        tables = {n: rows for n, rows in self.orgs[0].tables.items() if n not in UNSHOWN}
+        held = {name: list(rows.values()) for name, rows in tables.items() if rows}
+        persons = [row for row in self.orgs[2].tables["Account"].values() if row["IsPersonAccount"]]
+        members = [{**row, **self.who(row)} for row in held.get("CampaignMember", [])]
+        shown = {"CampaignMember": members, "PersonAccount": persons}
+        return held | {name: rows for name, rows in shown.items() if rows}
+
+    def who(self, member: Mapping[str, Any]) -> dict[str, Any]:
+        """A member's custom fields that identify the person, as queries spell them."""
+        contact = self.orgs[0].tables["Contact"].get(member["ContactId"] or "")
+        keys = [f.name for f in self.orgs[0].fields["Contact"].values() if f.has("E")]
+        return {f"Contact.{key}": contact[key] for key in keys} if contact else {}
 
     def add_key(self, name: str, field: str) -> None:
         """What an administrator may do beforehand: a unique External ID, visible to the caller, in the
-        first org."""
-        metadata = {"type": "Text", "label": field, "length": 255, "externalId": True, "unique": True}
-        make_field(self.orgs[0], {"FullName": f"{name}.{field}", "Metadata": metadata})
-        self.orgs[0].granted[name, field] = "edit"
+        first and the third org."""
+        unique = name != "Task"
+        metadata = {"type": "Text", "label": field, "length": 255, "externalId": True, "unique": unique}
+        made_on = "Activity" if name == "Task" else name
+        for org in (self.orgs[0], self.orgs[2]):
+            make_field(org, {"FullName": f"{made_on}.{field}", "Metadata": metadata})
+            org.granted[name, field] = "edit"
 
     def rows(self, request: Request) -> Rows:
         return Rows(self.org(request))

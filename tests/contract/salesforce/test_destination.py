@@ -94,7 +94,7 @@ def test_a_record_that_goes_away_meanwhile_is_taken_back(contacts: Sitting, twin
     id_ = twin.orgs[0].add("Contact", {"LastName": "A"})
     twin.orgs[0].delete("Contact", id_)
     destination: Any = contacts.destination
-    [receipt] = destination.delete(contacts.api, {"k1": id_})
+    [receipt] = destination.work.delete(contacts.api, {"k1": id_})
     assert receipt.outcome is Outcome.ACCEPTED
 
 
