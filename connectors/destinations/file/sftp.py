@@ -66,8 +66,13 @@ class ToSftp(To):
 
 def public(line: str) -> paramiko.PKey:
     """The key a line of known_hosts names, with the host's name or without."""
-    words = line.split()[-2:]
-    entry = HostKeyEntry.from_line(" ".join(["host", *words])) if len(words) == 2 else None
+    words = line.split()
+    kind = next((word for word in words if word.startswith(("ssh-", "ecdsa-"))), "")
+    blob = words[words.index(kind) + 1 :][:1] if kind else []
+    try:
+        entry = HostKeyEntry.from_line(" ".join(["host", kind, *blob]))
+    except paramiko.SSHException:
+        entry = None
     if entry is None or entry.key is None:
         raise ValueError("is no public key; it looks like: ssh-ed25519 AAAAC3…")
     key: paramiko.PKey = entry.key
