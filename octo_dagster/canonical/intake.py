@@ -10,12 +10,13 @@ tables:
     from: sales.orders          # or `query:`, or a file pattern
     cursor: updated_at          # left out: every pull reads the whole table
     overlap: 600                # optional: begin this many seconds before the last cursor
-    deletes: reconcile          # none | reconcile | {column: deleted_at}
+    deletes: reconcile          # none | reconcile | {column: deleted_at} | {within: id}
     columns:
       order_id: id
       status: {from: state, values: {paid: completed, void: cancelled}}
       ordered_at: {from: placed, format: "%d/%m/%Y %H:%M"}
       net_amount: {from: total, decimal: ","}
+      customer_id: {from: mail, by: email}    # whichever customer has that address
       channel: {value: web}
       loyalty_tier: tier        # not in the contract: carried along as it is
 """
@@ -57,6 +58,8 @@ class Mapped(Frozen):
     """How a date is spelled, in strptime's letters; left out, as ISO 8601."""
     decimal: Literal[".", ","] = "."
     """The decimal sign of numbers in text; with a comma, dots and spaces group digits."""
+    by: Literal["email"] | None = None
+    """Of `customer_id`: the column holds an address, and means the one customer who has it."""
 
     @model_validator(mode="after")
     def one_origin(self) -> Mapped:
@@ -71,6 +74,14 @@ class SoftDelete(Frozen):
     column: str
 
 
+class Within(Frozen):
+    """Rows that come all together whenever one of them changed, as the lines of an order: those that its
+    newest version lacks are gone."""
+
+    within: str
+    """The column that says to what they belong."""
+
+
 def mapped(value: Any) -> Any:
     """`order_id: id` is short for `order_id: {from: id}`."""
     return {"from": value} if isinstance(value, str) else value
@@ -83,7 +94,7 @@ class TableIntake(Frozen):
     query: str | None = None
     cursor: str | None = None
     overlap: int = Field(default=0, ge=0)
-    deletes: Literal["none", "reconcile"] | SoftDelete = "none"
+    deletes: Literal["none", "reconcile"] | SoftDelete | Within = "none"
     columns: Mapping[str, Annotated[Mapped, BeforeValidator(mapped)]] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -92,6 +103,10 @@ class TableIntake(Frozen):
             raise ValueError("give exactly one of from, query")
         if self.overlap and not self.cursor:
             raise ValueError("overlap: needs a cursor")
+        if isinstance(self.deletes, Within) and not self.cursor:
+            raise ValueError("deletes.within: needs a cursor")
+        if odd := [name for name, column in self.columns.items() if column.by and name != "customer_id"]:
+            raise ValueError(f"columns.{odd[0]}.by: only customer_id is found by something else")
         if odd := [name for name in self.columns if not NAME.fullmatch(name)]:
             raise ValueError(f"columns: {', '.join(odd)}: use lower-case letters, digits and _")
         return self
@@ -102,7 +117,15 @@ class TableIntake(Frozen):
         columns = [column.from_ for column in self.columns.values()] + [self.cursor]
         if isinstance(self.deletes, SoftDelete):
             columns.append(self.deletes.column)
+        if isinstance(self.deletes, Within):
+            columns.append(self.deletes.within)
         return tuple(dict.fromkeys(column for column in columns if column))
+
+    @property
+    def by_email(self) -> bool:
+        """Whether the customer is found by an address."""
+        customer = self.columns.get("customer_id")
+        return customer is not None and customer.by is not None
 
     def pull(self, after: Any = None, outside: Outside = OUTSIDE) -> Pull:
         """What to ask the source for."""

@@ -13,8 +13,9 @@ import duckdb
 
 from octo_dagster.canonical.coerce import Raw, magnitude, text, translated, value
 from octo_dagster.canonical.contracts import CONTRACTS, TYPES, Contract, Field
-from octo_dagster.canonical.intake import Intake, Mapped, SoftDelete, TableIntake
+from octo_dagster.canonical.intake import Intake, Mapped, SoftDelete, TableIntake, Within
 from octo_dagster.canonical.pull import quoted
+from octo_dagster.errors import ConfigError
 from octo_dagster.warehouse import quoted as literal
 
 SHOWN = 100
@@ -40,8 +41,12 @@ def judged(
     and, for a rejected row, `_field`, `_value`, `_reason`, `_others`. Makes the view `source_<number>`."""
     told, contract = intake.tables[table], CONTRACTS[table]
     raw = {n: str(t) for n, t in types(connection, intake.raw(table))}
-    connection.execute(f"create temp view source_{number} as {said(intake, table, raw)}")
     tables = {name for (name,) in connection.execute("select view_name from duckdb_views()").fetchall()}
+    if told.by_email and "customers" not in tables:
+        raise ConfigError(
+            f"{intake.name}.yaml: tables.{table}.columns.customer_id.by: no source has customers"
+        )
+    connection.execute(f"create temp view source_{number} as {said(intake, table, raw)}")
     faults = list(field_faults(contract, told, tables, now))
     if table == "orders":
         faults.append(("currency", f"currency not in {currencies(intake)}", "unknown currency"))
@@ -55,7 +60,7 @@ def judged(
             case when _rank > 1 then 'superseded' when _torn then 'rejected' when _n > 1 then 'collapsed'
                 when _fault is null and _gone then 'deleted' when _no is not null then 'rejected'
                 else 'kept' end as _fate,
-            {told_of(faults)}
+            {told_of(faults, told)}
         from examined"""
 
 
@@ -84,7 +89,16 @@ def said(intake: Intake, table: str, raw: dict[str, str]) -> str:
         from {quoted(intake.raw(table))}"""
     # Keys and cursors are made of what was read, one step out: a user's column may have the field's name.
     return f"""select *, {key} as _key, {cursor.sql} as _cursor, {magnitude(cursor)} as _magnitude
-        from ({read})"""
+        from ({found_by_email(read) if told.by_email else read})"""
+
+
+def found_by_email(read: str) -> str:
+    """The rows with `customer_id` as the one customer who has the address that was read in its place."""
+    spelled = text(Raw("s._r_customer_id", "VARCHAR"))
+    people = """select lower(trim(email)) as _email, if(count(*) = 1, min(customer_id), null) as _who
+        from customers where email is not null group by 1"""
+    return f"""select s.* replace (c._who as customer_id) from ({read}) s
+        left join ({people}) c on c._email = lower({spelled})"""
 
 
 def newest(told: TableIntake, contract: Contract, raw: dict[str, str]) -> Raw:
@@ -135,6 +149,11 @@ def gone(intake: Intake, told: TableIntake, raw: dict[str, str]) -> str:
     """Whether the source says the row is deleted, or a reconciliation found it gone."""
     if told.deletes == "reconcile" and intake.source.rereads:
         return f"(_deleted or _loaded_at < max(_loaded_at) over (partition by {FILE}))"
+    if isinstance(told.deletes, Within) and told.cursor in raw:
+        cursor = Raw(quoted(str(told.cursor)), raw[str(told.cursor)])
+        at = magnitude(cursor) if cursor.type == "VARCHAR" else cursor.sql
+        newest = f"max({at}) over (partition by {quoted(told.deletes.within)})"
+        return f"(_deleted or coalesce({at} < {newest}, false) or coalesce(_origin like '%:none', false))"
     if not isinstance(told.deletes, SoftDelete) or told.deletes.column not in raw:
         return "_deleted"
     column = quoted(told.deletes.column)
@@ -180,7 +199,8 @@ def field_faults(contract: Contract, told: TableIntake, tables: set[str], now: d
     for field in contract.fields:
         name, blank = field.name, f"{text(Raw(f'_r_{field.name}', ''))} is null"
         if name in told.columns:
-            faults.append((name, f"{name} is null and not ({blank})", TYPES[field.type].fault))
+            why = "unknown" if told.columns[name].by else TYPES[field.type].fault
+            faults.append((name, f"{name} is null and not ({blank})", why))
             if field.type in ("date", "timestamp"):
                 faults.append((name, f"{name} < {EARLIEST}", TYPES[field.type].fault))
         if field.required:
@@ -205,11 +225,14 @@ def fault_number(faults: list[Fault]) -> str:
     return f"case {whens} end"
 
 
-def told_of(faults: list[Fault]) -> str:
+def told_of(faults: list[Fault], told: TableIntake) -> str:
     """Field, value, reason and other faults of a rejected row; null for every other row."""
     fields = " ".join(f"when {n} then {literal(field)}" for n, (field, _, _) in enumerate(faults))
     whys = " ".join(f"when {n} then {literal(reason)}" for n, (_, _, reason) in enumerate(faults))
-    values = " ".join(f"when {n} then {shown(field)}" for n, (field, _, _) in enumerate(faults))
+    hidden = {name for name, column in told.columns.items() if column.by}
+    values = " ".join(
+        f"when {n} then {shown(field, hidden=field in hidden)}" for n, (field, _, _) in enumerate(faults)
+    )
     others = ", ".join(
         f"case when _no < {n} and {condition} then {literal(f'{field}: {reason}')} end"
         for n, (field, condition, reason) in enumerate(faults)
@@ -220,13 +243,15 @@ def told_of(faults: list[Fault]) -> str:
         case when _no > 0 then nullif(concat_ws('; ', {others}), '') end as _others"""
 
 
-def shown(field: str) -> str:
+def shown(field: str, *, hidden: bool) -> str:
     """The refused value, cut short, or hidden when it is personal."""
     if field == "row":
         return f"left(_fault, {SHOWN})"
     if field == "key":
         return "null"
-    private = any(f.private for contract in CONTRACTS.values() for f in contract.fields if f.name == field)
+    private = hidden or any(
+        f.private for contract in CONTRACTS.values() for f in contract.fields if f.name == field
+    )
     return "'•••'" if private else f"left({text(Raw(f'_r_{field}', ''))}, {SHOWN})"
 
 
