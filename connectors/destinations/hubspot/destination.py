@@ -23,7 +23,7 @@ import requests
 from pydantic import Field
 
 from connectors.destinations.hubspot import contacts, properties
-from connectors.destinations.hubspot.portal import MANY, MEMBERS, Portal
+from connectors.destinations.hubspot.portal import MANY, MEMBERS, Portal, told
 from octo_dagster.destination import (
     Destination,
     FieldReport,
@@ -152,8 +152,8 @@ class HubSpot(Destination[Portal]):
         """A static key does not expire by itself, so 401 needs a person, as 403 (a scope is missing) does."""
         status = response.status_code
         said = f"hubspot: {status} {words(response)}"
-        if status == 401:
-            return Fatal(said)
+        if status in (401, 403):
+            return Fatal(f"hubspot: {status} {told(response)}")
         if status == HASTE:
             return Retryable(said, retry_after(response) or WAITS.get(policy(response), 10.0))
         if status in (LOCKED, MIGRATING):

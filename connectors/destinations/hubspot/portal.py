@@ -243,7 +243,10 @@ def told(reply: requests.Response) -> str:
 
 
 def reason(error: Record) -> str:
-    """`CATEGORY: message`; every part of an error is optional (guide, Error handling)."""
+    """`CATEGORY: message (scopes it takes)`; every part of an error is optional (guide, Error handling)."""
     first: Record = next(iter(error.get("errors") or ()), {})
     said = error.get("message") or first.get("message") or "refused"
-    return f"{error.get('category') or first.get('code') or 'ERROR'}: {said}"[:500]
+    context = {**(first.get("context") or {}), **(error.get("context") or {})}
+    scopes = [one for name, several in context.items() if "Scopes" in name for one in several]
+    wants = f" ({', '.join(scopes)})" if scopes else ""
+    return f"{error.get('category') or first.get('code') or 'ERROR'}: {said}"[:400] + wants

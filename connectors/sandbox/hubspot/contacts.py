@@ -116,7 +116,10 @@ class Contacts(Twin):
         names = [row["idProperty"], *row["properties"]] if row.get("idProperty") else [*row["properties"]]
         mark = {"objectWriteTraceId": row.get("objectWriteTraceId")} if self.echoes else {}
         told = contact.shown(names) | {k: v for k, v in mark.items() if v}
-        return told | ({"new": new} if row.get("idProperty") else {})
+        if not row.get("idProperty"):
+            return told
+        filled = {name: value for name, value in told["properties"].items() if value is not None}
+        return told | {"new": new, "properties": filled}  # an upsert's properties are texts, never null
 
     def blamed(self, refused: Refused, row: Row) -> Row:
         context: Row = dict(refused.more.get("context", {})) | {"ids": [row["id"]]}

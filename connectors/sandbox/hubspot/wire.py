@@ -25,12 +25,14 @@ class Refused(Exception):
     @property
     def body(self) -> dict[str, Any]:
         """As the whole of a reply."""
-        return {**self.listed, "correlationId": str(uuid.uuid4())}
+        told = {"status": "error", "message": str(self), "correlationId": str(uuid.uuid4())}
+        return {**told, "category": self.category, **self.more}
 
     @property
     def listed(self) -> dict[str, Any]:
-        """As one of the `errors` of a batch."""
-        return {"status": "error", "category": self.category, "message": str(self), **self.more}
+        """As one of the `errors` of a batch, where no part is left out."""
+        told = {"status": "error", "category": self.category, "message": str(self)}
+        return {**told, "errors": [], "context": {}, "links": {}, **self.more}
 
 
 def invalid(message: str, **more: Any) -> Refused:
