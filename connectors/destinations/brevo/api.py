@@ -72,13 +72,18 @@ class Api:
 
     def named(self, path: str, kind: str, name: str) -> int | None:
         """The oldest of the folders or lists that have this name."""
-        found, offset = [], 0
+        return min((one for one, title in self.titles(path, kind).items() if title == name), default=None)
+
+    def titles(self, path: str, kind: str) -> dict[int, str]:
+        """Id → name of all folders, or of the lists of one."""
+        found: dict[int, str] = {}
+        offset = 0
         while True:
             rows = self.get(path, {"limit": FOLDERS_PAGE, "offset": offset, "sort": "asc"}).get(kind) or []
-            found += [int(row["id"]) for row in rows if row["name"] == name]
+            found |= {int(row["id"]): str(row["name"]) for row in rows}
             offset += FOLDERS_PAGE
             if len(rows) < FOLDERS_PAGE:
-                return min(found, default=None)
+                return found
 
     def contact(self, key: str) -> Contact | None:
         """One contact, by e-mail address or, when it has no `@`, by EXT_ID."""

@@ -32,7 +32,8 @@ from connectors.destinations.brevo.rows import (
     shown,
     unfit,
 )
-from octo_dagster.destination import Destination, FieldReport, Limits, Rate, Secret, words
+from connectors.destinations.brevo.survey import look
+from octo_dagster.destination import Destination, FieldReport, Limits, Rate, Secret, Survey, words
 from octo_dagster.errors import BatchRejected, DeliveryError, Fatal, Retryable, Unanswered
 from octo_dagster.model import Batch, Fields, FieldType, Mode, Op, Outcome, Receipt, Removal, Sent
 
@@ -98,6 +99,12 @@ class Brevo(Destination[Api]):
     def account(self, api: Api) -> str:
         found = api.get("/account")
         return str(found.get("organization_id") or found["email"])
+
+    def spelling(self, column: str) -> str:
+        return column.upper()
+
+    def survey(self, api: Api) -> Survey:
+        return look(api, IDENTIFIERS_OF_PEOPLE, CONSENT)
 
     def ensure_fields(self, api: Api, fields: Mapping[str, FieldType], *, create: bool) -> FieldReport:
         held = {row["name"]: row for row in api.get("/contacts/attributes")["attributes"]}
