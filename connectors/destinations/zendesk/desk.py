@@ -25,6 +25,11 @@ MANY = 100
 ADDRESS_CHARACTERS = 6_000
 """Of the keys in one address, once quoted: well below what proxies allow."""
 
+LACKING = {
+    "users": "user fields cannot be made, nor users written by the hundred",
+    "tickets": "tickets cannot be made for other people",
+}
+
 logging.getLogger("zenpy").setLevel(logging.WARNING)  # at DEBUG it logs every body: whole customers
 
 Record = Mapping[str, Any]
@@ -58,6 +63,15 @@ class Desk:
     def host(self) -> str:
         """The account's host, as Zendesk spells it."""
         return str(self.client.users.me().url).split("/")[2]
+
+    def lacking(self, kind: str) -> tuple[str, ...]:
+        """What the client's user may not do. User fields are made, and many users written, by admins only
+        (reference, User Fields and Users: "Allowed For"); tickets for others are made by agents too."""
+        role = str(self.client.users.me().role)
+        if role == "admin" or (role == "agent" and kind == "tickets"):
+            return ()
+        needed = "admin" if kind == "users" else "agent"
+        return (f"{needed.capitalize()} role: this user is an {role}; {LACKING[kind]}",)
 
     # user fields -----------------------------------------------------------------------------------
 

@@ -26,12 +26,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from connectors.destinations.zendesk import tickets, users
 from connectors.destinations.zendesk.desk import MANY, Desk
-from octo_dagster.destination import Destination, FieldReport, Limits, Rate, Secret, words
+from octo_dagster.destination import Destination, FieldReport, Limits, Rate, Secret, Survey, words
 from octo_dagster.errors import BatchRejected, DeliveryError, Fatal, Retryable, Unanswered
 from octo_dagster.model import Batch, Fields, FieldType, Mode, Op, Removal, Sent
 
 UNFINISHED = frozenset({"queued", "working"})
 JOBS_WAIT = 10.0
+PLACES = {"object": ("users", "tickets")}
 
 
 class ClientCredentials(BaseModel):
@@ -106,6 +107,12 @@ class Zendesk(Destination[Desk]):
         if self.object == "tickets":
             return tickets.ensure(fields)
         return users.ensure(api, fields, create=create, tag=self.tag_people)
+
+    def survey(self, api: Desk) -> Survey:
+        if self.object == "tickets":
+            fields = {name: min(kinds) for name, kinds in tickets.FIELDS.items()}
+            return Survey(fields, (users.KEY,), PLACES, api.lacking(self.object))
+        return Survey(users.mappable(api), (users.KEY,), PLACES, api.lacking(self.object))
 
     def send(self, api: Desk, batch: Batch) -> Sent:
         if self.object == "tickets":

@@ -55,6 +55,11 @@ HOLDS: Mapping[FieldType, frozenset[str]] = {
     FieldType.DATETIME: frozenset({"text", "textarea"}),
 }
 
+TOLD: Mapping[str, FieldType] = {
+    **dict.fromkeys(HOLDS[FieldType.TEXT], FieldType.TEXT),
+    **{made: kind for kind, made in MADE.items() if kind is not FieldType.DATETIME},
+}
+"""Type of a user field → the type to map it as."""
 
 DONE: Record = {"status": "done"}
 """Stands for the row of a user written alone: its reply was the success itself."""
@@ -75,6 +80,15 @@ def ensure(desk: Desk, fields: Mapping[str, FieldType], *, create: bool, tag: bo
         created += [] if refused else [name]
     desk.fields(again=bool(created))
     return FieldReport(tuple(created), tuple(n for n in good if n not in missing), tuple(problems))
+
+
+def mappable(desk: Desk) -> dict[str, FieldType | None]:
+    """Properties and active user fields with the type to map them as, the first that they hold."""
+    held: dict[str, FieldType | None] = dict.fromkeys((KEY, *sorted(PROPERTIES)), FieldType.TEXT)
+    for key, field in desk.fields(again=True).items():
+        if field["active"]:
+            held[key] = TOLD.get(field["type"])
+    return held
 
 
 def make(desk: Desk, name: str, kind: FieldType, *, tag: bool) -> str | None:

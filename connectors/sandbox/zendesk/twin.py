@@ -197,6 +197,9 @@ class Zendesk(Users, Tickets):
 
     @route("POST", f"{API}/user_fields")
     def create_field(self, request: Request) -> Response:
+        if self.role != "admin":
+            told = "You do not have access to this page. Please contact the account owner of this help desk"
+            raise Refused(403, "Forbidden", told)
         account = self.account(request)
         made = account.add_field(part(request, "user_field"))
         return said({"user_field": made.shown(account.site)}, 201)

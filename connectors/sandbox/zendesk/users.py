@@ -24,6 +24,8 @@ class Users(Twin):
         """How often one and the same user may be updated by itself: 5, of a clock that runs as waits do
         (recorded: the sixth is refused); None: as often as asked."""
         self.updated: dict[int, list[float]] = {}
+        self.role = "admin"
+        """Of the OAuth client's user."""
 
     @abstractmethod
     def account(self, request: Request) -> Account:
@@ -32,7 +34,7 @@ class Users(Twin):
     @route("GET", f"{API}/users/me")
     def me(self, request: Request) -> Response:
         site = self.account(request).site
-        shown = {"id": 1, "url": f"{site}/api/v2/users/1.json", "name": "Octo", "role": "admin"}
+        shown = {"id": 1, "url": f"{site}/api/v2/users/1.json", "name": "Octo", "role": self.role}
         return said({"user": shown})
 
     @route("POST", f"{API}/users/create_or_update")
