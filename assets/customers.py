@@ -8,6 +8,7 @@ import dagster as dg
 from assets import keys, lineage, told
 from assets.resources import Day, Setup, Yields
 from octo_dagster.audiences import memberships
+from octo_dagster.audiences.memberships import TABLE as MEMBERS
 from octo_dagster.errors import OctoError
 from octo_dagster.refresh import follow
 from octo_dagster.scenarios import enrolment
@@ -26,7 +27,34 @@ def customer_assets(setup: Setup) -> list[dg.AssetsDefinition]:
     scores = [score_asset(setup, score) for score in setup.project.scores.values()]
     scenarios = [scenario_asset(setup)] if setup.project.scenarios else []
     members = [members_asset(setup)] if setup.project.audiences else []
-    return [*scores, *scenarios, profile_asset(setup), *members]
+    served = [serving_asset(setup)] if setup.project.settings.serve else []
+    return [*scores, *scenarios, profile_asset(setup), *members, *served]
+
+
+SERVED_OF = {"products", "recommendations", "related_products"}
+"""What is told beside the profile and the audiences, where it is there."""
+
+
+def serving_asset(setup: Setup) -> dg.AssetsDefinition:
+    """What the read API answers from, put in its place in one piece."""
+    project = setup.project
+    there = SERVED_OF & (project.fed | project.scores.keys()) | ({MEMBERS} if project.audiences else set())
+
+    @dg.asset(
+        key=keys.table(keys.SERVED),
+        deps=[keys.PROFILE, *(keys.table(name) for name in sorted(there))],
+        group_name=keys.CUSTOMERS,
+        kinds={"sqlite"},
+        description="The copy of the profile, recommendations and audiences that `octo serve` answers from.",
+        pool=keys.table_pool(keys.SERVED),
+    )
+    def published(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+        try:
+            return dg.MaterializeResult(metadata=told.present(setup.project.publish().as_dict()))
+        except OctoError as error:
+            raise told.stopped(error) from None
+
+    return published
 
 
 def members_asset(setup: Setup) -> dg.AssetsDefinition:

@@ -77,8 +77,8 @@ def followed(project: Project) -> tuple[str, ...]:
 
 
 def tracked(project: Project) -> tuple[str, ...]:
-    """The table of who is in the audiences, if there are any."""
-    return (MEMBERS,) if project.audiences else ()
+    """The table of who is in the audiences, if there are any; what the read API answers from, if served."""
+    return ((MEMBERS,) if project.audiences else ()) + ((keys.SERVED,) if project.settings.serve else ())
 
 
 def unscheduled(project: Project) -> list[Sync]:

@@ -28,6 +28,10 @@ SOURCES, BASE, SCORES, CUSTOMERS, SYNCS, TOOLS = (
 PROFILE = dg.AssetKey(["customer_profile"])
 
 
+SERVED = "serving_copy"
+"""What the read API answers from."""
+
+
 def table(name: str) -> dg.AssetKey:
     """The asset that writes this table of the warehouse is called as the table is."""
     return dg.AssetKey([name])

@@ -19,6 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from connectors.registry import destinations
 from octo_dagster import begin, connect, run, show
+from octo_dagster.api.command import keys
 from octo_dagster.audiences import memberships
 from octo_dagster.canonical.conform import rejected_rows
 from octo_dagster.config import Project
@@ -35,6 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.add_typer(keys, name="keys")
 console = Console(width=None if sys.stdout.isatty() else 140)  # a log has no edge to wrap at
 errors = Console(stderr=True)
 
@@ -349,6 +351,27 @@ def bench(
         for name, figures in told.items():
             rows = [measure.row(figure) for figure in figures]
             show.measured(console, measure.PARTS[name].title, measure.COLUMNS, rows)
+
+
+@app.command()
+def serve(
+    port: Annotated[int, typer.Option(help="Port; 0 picks one.")] = 4200,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines in.")
+    ] = "127.0.0.1",
+    publish: Annotated[
+        bool, typer.Option("--publish", help="Publish the tables there are now first.")
+    ] = False,
+) -> None:
+    """Answer other systems: the read API over the serving copy, until Ctrl-C."""
+    from octo_dagster.api.server import serve as answer_calls  # noqa: PLC0415 - only this needs a server
+
+    project = Project.here()
+    if publish:
+        show.published(console, project.publish())
+    answer_calls(
+        project, host, port, lambda address: console.print(f"Octo answers at [link]{address}/v1[/link]")
+    )
 
 
 @app.command("demo")

@@ -36,6 +36,7 @@ from octo_dagster.scoring.profile import origins
 from octo_dagster.scoring.rules import where_sql
 from octo_dagster.scoring.settings import FAR
 from octo_dagster.scoring.written.files import written_scores
+from octo_dagster.serving.publish import Published, publish
 from octo_dagster.sync import Sync
 from octo_dagster.warehouse import Warehouse
 
@@ -53,6 +54,8 @@ class Settings(BaseModel):
     name: str = "project"
     language: Language = "en"
     """Of every label: `en` or `fr`."""
+    serve: bool = False
+    """Whether every run publishes the tables to the read API (`octo serve`) at its end."""
     shipped_scores: bool = False
     """Whether the scores Octo comes with are worked out beside the project's own; one of the same name is
     the project's."""
@@ -279,6 +282,10 @@ class Project:
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)  # customers' data, for this user only
         url = os.environ.get("OCTO_LEDGER") or f"sqlite:///{self.home / 'ledger.sqlite'}"
         return Ledger(url, self.home / "locks")
+
+    def publish(self) -> Published:
+        """Write the serving copy the read API answers from. ConfigError while there is no profile."""
+        return publish(self.warehouse, self.home, [s.key.from_ for s in self.syncs.values()])
 
     @property
     def plans(self) -> Folder:

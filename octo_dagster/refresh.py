@@ -81,6 +81,9 @@ def refresh(
     # Of an audience whose file is gone everybody leaves, be it the last.
     watched = project.audiences or memberships.latest(project.warehouse)
     tracked = memberships.track(project.warehouse, project.conditions(), day) if watched else None
+    if project.settings.serve:
+        progress("publish to the read API")
+        project.publish()
     return Refreshed(tuple(pulled), tuple(conformed), tuple(scored), made, followed, tracked)
 
 

@@ -24,6 +24,7 @@ from octo_dagster.destination import Survey
 from octo_dagster.refresh import Refreshed
 from octo_dagster.run import Report
 from octo_dagster.scenarios.enrolment import Report as Followed
+from octo_dagster.serving.publish import Published
 
 
 def grid(title: str, *columns: str) -> Table:
@@ -81,6 +82,15 @@ def begun(
             console.print(f"  [yellow]permission missing:[/yellow] {escape(line)}", highlight=False)
     console.print(
         f"Next: cd {folder}, octo check --connect, octo run --base, octo plan SYNC", highlight=False
+    )
+
+
+def published(console: Console, made: Published) -> None:
+    """What the read API answers from now on."""
+    console.print(
+        f"published: {made.customers:,} customers as of {made.as_of}, {made.products:,} products, "
+        f"{made.memberships:,} audience members, {made.bytes / 1e6:,.1f} MB",
+        highlight=False,
     )
 
 

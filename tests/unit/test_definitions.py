@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import dagster as dg
+import pyarrow as pa
 import pytest
 import yaml
 
@@ -18,6 +19,7 @@ from assets.jobs import base, night
 from assets.resources import Day, Setup
 from octo_dagster.config import Project
 from octo_dagster.errors import ConfigError
+from octo_dagster.serving.reading import Copy
 from octo_dagster.sync import Sync
 
 ROOT = Path(__file__).parents[2]
@@ -155,3 +157,18 @@ def test_one_day_for_a_run() -> None:
         told = {"resources": {"day": {"config": {"as_of": "2017-12-31"}}}}
         twice.execute_in_process(instance=instance, run_config=told)
     assert [day.isoformat() for day in seen[2:]] == ["2017-12-31"] * 2
+
+
+def test_what_the_api_answers_from_is_an_asset(tmp_path: Path) -> None:
+    """In a project that is served, the copy is made after the profile, every night and by itself."""
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets" / "project.yaml").write_text("serve: true\n")
+    project = Project(tmp_path, tmp_path / ".octo")
+    made = definitions(Setup(project))
+    copy = dg.AssetKey(keys.SERVED)
+    assert keys.PROFILE in made.resolve_asset_graph().get(copy).parent_keys
+    assert copy in night(project)
+    project.warehouse.replace("customer_profile", pa.table({"customer_id": ["c1"]}), {"as_of": "2026-11-22"})
+    assets = [asset for asset in made.assets or () if isinstance(asset, dg.AssetsDefinition)]
+    assert dg.materialize(assets, selection=[copy], resources=made.resources).success
+    assert Copy(project.home).customer("c1") == {"customer_id": "c1"}

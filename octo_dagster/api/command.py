@@ -1,0 +1,68 @@
+"""`octo keys`: who may ask the read API, and what."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from octo_dagster.api.keys import Keys, shown
+from octo_dagster.config import Project
+
+keys = typer.Typer(help="Who may ask the read API, and what.", no_args_is_help=True)
+console = Console()
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+@keys.command("add")
+def add_key(
+    name: Annotated[str, typer.Argument(help="Who will use it: a name for people.")],
+    tables: Annotated[
+        list[str], typer.Option("--table", help="TABLE or TABLE:column,column; may be repeated.")
+    ],
+    per_second: Annotated[int, typer.Option(help="Requests a second.", min=1)] = 1_000,
+) -> None:
+    """Make a key. It is shown now and never again; only its hash is kept."""
+    parts = [text.partition(":") for text in tables]
+    scopes = {table: columns.split(",") if columns else "*" for table, _, columns in parts}
+    secret = Keys(Project.here().home).add(name, scopes, per_second)
+    print(secret)  # noqa: T201 - the command's output
+
+
+@keys.command("list")
+def list_keys(as_json: AsJson = False) -> None:
+    """The keys there are and were, without what opens anything."""
+    held = [shown(key) for key in Keys(Project.here().home).all()]
+    if as_json:
+        print(json.dumps(held, indent=2))  # noqa: T201 - the command's output
+    else:
+        console.print(table_of(held))
+
+
+@keys.command("revoke")
+def revoke_key(name: Annotated[str, typer.Argument(help="The key's name.")]) -> None:
+    """End a key, from the next request on."""
+    Keys(Project.here().home).revoke(name)
+    console.print(f"{name}: revoked", highlight=False)
+
+
+def table_of(held: Sequence[Mapping[str, Any]]) -> Table:
+    """The API's keys."""
+    table = Table("name", "for", "a second", "made", "revoked", title="Keys of the read API")
+    for key in held:
+        parts = [f"{name}: {', '.join(c) if c != '*' else 'all'}" for name, c in key["tables"].items()]
+        cells = (
+            key["name"],
+            "; ".join(parts),
+            str(key["per_second"]),
+            key["made_at"],
+            key["revoked_at"] or "",
+        )
+        table.add_row(*(escape(cell) for cell in cells))
+    return table

@@ -1,0 +1,63 @@
+"""Every error of the read API, as `{"error": {"code": …, "message": …}}`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from octo_dagster.errors import ConfigError
+
+CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 409: "ambiguous", 410: "gone"}
+
+
+class Trouble(BaseModel):
+    """What went wrong: a word for programs, a sentence for people."""
+
+    code: str
+    message: str
+
+
+class Told(BaseModel):
+    """The body of every reply that is not a success."""
+
+    error: Trouble
+
+
+def problem(status: int, message: str) -> HTTPException:
+    """An error with this status and sentence."""
+    return HTTPException(status, message)
+
+
+def reply(status: int, code: str, message: str, headers: Any = None) -> JSONResponse:
+    return JSONResponse({"error": {"code": code, "message": message}}, status, headers)
+
+
+def told_by(app: FastAPI) -> None:
+    """Make the app say all its errors this way. Never the value that was sent: it may be personal."""
+
+    async def refused(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
+        return reply(
+            error.status_code, CODES.get(error.status_code, "error"), str(error.detail), error.headers
+        )
+
+    async def misread(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)  # noqa: S101 - what it is registered for
+        lines = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
+        return reply(422, "invalid", "; ".join(lines))
+
+    async def unpublished(_: Request, error: Exception) -> JSONResponse:
+        return reply(503, "not_published", str(error))
+
+    async def broken(_: Request, __: Exception) -> JSONResponse:
+        return reply(500, "our_fault", "something is wrong with Octo; its log says what")
+
+    app.add_exception_handler(500, broken)
+    app.add_exception_handler(HTTPException, refused)
+    app.add_exception_handler(RequestValidationError, misread)
+    app.add_exception_handler(ConfigError, unpublished)

@@ -1,0 +1,88 @@
+"""The way in: who asks, how often, how much. Plain ASGI, so that it costs microseconds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import orjson
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from octo_dagster.api.keys import Key, Keys
+
+MOST_BYTES = 1_000_000
+"""Of a request's body."""
+OPEN = frozenset({"/openapi.json", "/healthz"})
+"""Paths anyone may read: what the API is, and whether it is up."""
+
+
+class Bucket:
+    """A key's allowance: it fills at `per_second` and holds two seconds of it."""
+
+    def __init__(self, per_second: int, now: float) -> None:
+        self.rate, self.most = per_second, 2.0 * per_second
+        self.left, self.at = self.most, now
+
+    def wait(self, now: float) -> float:
+        """Take one; 0, or the seconds until there is one."""
+        self.left = min(self.most, self.left + (now - self.at) * self.rate)
+        self.at = now
+        if self.left < 1:
+            return (1 - self.left) / self.rate
+        self.left -= 1
+        return 0.0
+
+
+class Gate:
+    """Lets a request with a good key through, which `request.state.key` then holds."""
+
+    def __init__(self, app: ASGIApp, keys: Keys, clock: Callable[[], float] = time.monotonic) -> None:
+        self.app, self.keys, self.clock = app, keys, clock
+        self.buckets: dict[str, Bucket] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in OPEN:
+            await self.app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        key = self.keys.who(bearer(headers))
+        if key is None:
+            message = "send `Authorization: Bearer KEY`; octo keys add makes one"
+            await refuse(send, 401, "unauthorized", message, ((b"www-authenticate", b"Bearer"),))
+        elif wait := self.wait(key):
+            told = ((b"retry-after", str(max(1, round(wait))).encode()),)
+            await refuse(send, 429, "too_many_requests", f"more than {key.per_second} a second", told)
+        elif long(headers):
+            await refuse(send, 413, "too_large", f"a body of more than {MOST_BYTES} bytes")
+        else:
+            scope.setdefault("state", {})["key"] = key
+            await self.app(scope, receive, send)
+
+    def wait(self, key: Key) -> float:
+        now = self.clock()
+        bucket = self.buckets.get(key.digest)
+        if bucket is None or bucket.rate != key.per_second:
+            bucket = self.buckets[key.digest] = Bucket(key.per_second, now)
+        return bucket.wait(now)
+
+
+def bearer(headers: dict[bytes, bytes]) -> str:
+    """The key a request brings; empty when it brings none."""
+    kind, _, secret = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+    return secret.strip() if kind.lower() == "bearer" else ""
+
+
+def long(headers: dict[bytes, bytes]) -> bool:
+    """Whether the body is too long, or does not say how long it is."""
+    length = headers.get(b"content-length", b"0")
+    return b"transfer-encoding" in headers or not length.isdigit() or int(length) > MOST_BYTES
+
+
+async def refuse(
+    send: Send, status: int, code: str, message: str, headers: tuple[tuple[bytes, bytes], ...] = ()
+) -> None:
+    """A JSON error."""
+    body = orjson.dumps({"error": {"code": code, "message": message}})
+    told = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *headers]
+    await send({"type": "http.response.start", "status": status, "headers": told})
+    await send({"type": "http.response.body", "body": body})

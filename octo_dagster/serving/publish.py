@@ -1,0 +1,175 @@
+"""The serving copy: what the read API answers from, one SQLite file beside the warehouse.
+
+It is written whole under another name and renamed, so that a reader has the old copy or the new one, never a
+part, and neither waits for the other. A customer's row is one JSON array: a look-up at a million customers
+takes hundredths of a millisecond, and the columns a key may see are chosen as it is read.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from octo_dagster.audiences.memberships import TABLE as MEMBERS
+from octo_dagster.scoring.profile import TABLE as PROFILE
+from octo_dagster.warehouse import Warehouse, quoted
+
+FILE = "serving.sqlite"
+ROWS_AT_ONCE = 20_000
+SHAPE = """
+create table about (name text primary key, told text not null);
+create table customers (customer_id text primary key, told text not null);
+create table identifiers (kind text, value text, customer_id text);
+create table products (product_id text primary key, told text not null);
+create table recommendations (customer_id text primary key, told text not null);
+create table related (product_id text primary key, told text not null);
+create table members (audience text, customer_id text, entered_on text,
+                      primary key (audience, customer_id)) without rowid;
+"""
+INDEXES = """
+create index identifiers_by_value on identifiers (kind, value);
+create index members_by_customer on members (customer_id);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What one serving copy holds."""
+
+    customers: int
+    products: int
+    recommended: int
+    """Customers with a list of recommendations."""
+    memberships: int
+    bytes: int
+    as_of: str | None
+    """The day the profile is of."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for `--json` and for asset metadata."""
+        return asdict(self)
+
+
+def publish(warehouse: Warehouse, home: Path, identifiers: Sequence[str] = ()) -> Published:
+    """Write the serving copy of the tables there are now, and put it in the place of the last one.
+
+    `identifiers`: the profile's columns a customer may be looked up by, beside his id, e-mail and phone.
+    ConfigError when there is no customer profile yet."""
+    warehouse.existing(PROFILE)
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)  # customers' data, for this user only
+    draft = home / f".{FILE}-{uuid.uuid4().hex}"
+    try:
+        with closing(sqlite3.connect(draft)) as copy, warehouse.connect() as rows:
+            draft.chmod(0o600)
+            copy.executescript("pragma journal_mode = off; pragma synchronous = off;" + SHAPE)
+            counts = filled(copy, rows, warehouse, identifiers)
+            copy.executescript(INDEXES)
+            copy.commit()
+        with draft.open("rb") as written:
+            os.fsync(written.fileno())
+        size = draft.stat().st_size
+        draft.replace(home / FILE)
+    finally:
+        draft.unlink(missing_ok=True)
+    return Published(**counts, bytes=size, as_of=warehouse.note(PROFILE).get("as_of"))
+
+
+def filled(
+    copy: sqlite3.Connection,
+    rows: duckdb.DuckDBPyConnection,
+    warehouse: Warehouse,
+    identifiers: Sequence[str],
+) -> dict[str, int]:
+    """Fill the empty copy; how many rows of each kind."""
+    there, schema = set(warehouse.names()), warehouse.schema(PROFILE)
+    tell(copy, "profile", told_of(schema))
+    tell(copy, "as_of", warehouse.note(PROFILE).get("as_of"))
+    counts = {
+        "customers": load(copy, rows, "customers", array_of(PROFILE, schema, "customer_id")),
+        "products": 0,
+        "recommended": 0,
+        "memberships": 0,
+    }
+    for kind in dict.fromkeys(name for name in ("email", "phone", *identifiers) if name in schema.names):
+        load(copy, rows, "identifiers", identifier_of(kind))
+    if "products" in there:
+        columns = warehouse.schema("products")
+        tell(copy, "products", told_of(columns))
+        counts["products"] = load(copy, rows, "products", array_of("products", columns, "product_id"))
+    if "recommendations" in there:
+        counts["recommended"] = load(copy, rows, "recommendations", RECOMMENDATIONS)
+    if "related_products" in there:
+        load(copy, rows, "related", RELATED)
+    if MEMBERS in there:
+        counts["memberships"] = load(copy, rows, "members", MEMBERSHIPS)
+    return counts
+
+
+def load(copy: sqlite3.Connection, rows: duckdb.DuckDBPyConnection, table: str, query: str) -> int:
+    """Copy what a DuckDB query answers into a table of as many columns; how many rows that were."""
+    reader = rows.sql(query).to_arrow_reader(ROWS_AT_ONCE)
+    marks = ", ".join("?" * len(reader.schema))
+    before = copy.total_changes
+    with copy:
+        for batch in reader:
+            copy.executemany(f"insert into {table} values ({marks})", tuples(batch))
+    return copy.total_changes - before
+
+
+def tuples(batch: pa.RecordBatch) -> Iterator[tuple[Any, ...]]:
+    return zip(*(column.to_pylist() for column in batch.columns), strict=True)
+
+
+def tell(copy: sqlite3.Connection, name: str, value: Any) -> None:
+    """Keep a fact about the copy with it."""
+    with copy:
+        copy.execute("insert into about values (?, ?)", (name, json.dumps(value)))
+
+
+def told_of(schema: pa.Schema) -> Mapping[str, str]:
+    """Column → Arrow type, in the order of a row's array."""
+    return {field.name: str(field.type) for field in schema}
+
+
+def array_of(table: str, schema: pa.Schema, key: str) -> str:
+    """Each row of a table as its key and a JSON array of its values, in the table's order."""
+    values = ", ".join(spelled(field) for field in schema)
+    return f"select {key}, cast(json_array({values}) as varchar) from {table} order by {key}"
+
+
+def spelled(field: pa.Field) -> str:
+    """A column as JSON holds it: moments as ISO 8601 in UTC, the rest as DuckDB does."""
+    name = '"' + str(field.name).replace('"', '""') + '"'
+    if pa.types.is_timestamp(field.type):
+        return f"strftime({name}, '%Y-%m-%dT%H:%M:%SZ')"
+    return name
+
+
+def identifier_of(column: str) -> str:
+    """One way of looking a customer up: case and blanks round it do not matter."""
+    return f"""select {quoted(column)}, lower(trim(cast("{column}" as varchar))), customer_id
+               from {PROFILE} where trim(cast("{column}" as varchar)) <> ''"""
+
+
+RECOMMENDED = ("list", "rank", "product_id", "reason", "reason_text")
+"""What an entry of a customer's array of recommendations holds, in order."""
+RECOMMENDATIONS = f"""
+select customer_id, cast(to_json(list(json_array({", ".join(RECOMMENDED)}) order by list, rank)) as varchar)
+from recommendations group by customer_id order by customer_id"""
+RELATED = """
+select product_id,
+       cast(to_json(list(json_array(related_product_id, strength) order by rank)) as varchar)
+from related_products group by product_id order by product_id"""
+MEMBERSHIPS = f"""
+select audience, customer_id, min(cast(entered_on as varchar)) from {MEMBERS}
+where left_on is null group by audience, customer_id order by audience, customer_id"""
