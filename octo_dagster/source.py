@@ -55,6 +55,9 @@ class Pull:
     """How far before `after` to begin again: seconds, or units of a numeric cursor. For clocks that
     disagree and transactions that commit late; whoever stores the rows drops those it has."""
     outside: Outside = OUTSIDE
+    parts: bool = False
+    """Whether rows belong to something that comes whole; what has none then shows as a row without values,
+    whose `_origin` ends in `:none`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,7 +129,8 @@ class TableIntake(Frozen):
 
     def pull(self, after: Any = None, outside: Outside = OUTSIDE) -> Pull:
         """What to ask the source for."""
-        return Pull(self.from_, self.query, self.wanted, self.cursor, after, self.overlap, outside)
+        parts = isinstance(self.deletes, Within)
+        return Pull(self.from_, self.query, self.wanted, self.cursor, after, self.overlap, outside, parts)
 
 
 class Intake(Frozen):

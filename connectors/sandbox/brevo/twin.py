@@ -13,7 +13,8 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request, Response
 
 from connectors.sandbox.brevo.account import Account, Attribute, Refused, stamp
-from connectors.sandbox.brevo.contacts import Contacts, page, shown_list
+from connectors.sandbox.brevo.contacts import page, shown_list
+from connectors.sandbox.brevo.events import Events
 from connectors.sandbox.brevo.imports import KINDS, MOST_BYTES, Process, carry_out, flags_of, rows_of
 from connectors.sandbox.twin import route
 
@@ -21,7 +22,7 @@ CATEGORIES = ("normal", "transactional", "category", "calculated", "global")
 TYPES = ("text", "date", "float", "boolean", "id", "category", "multiple-choice", "user")
 
 
-class Brevo(Contacts):
+class Brevo(Events):
     """`https://api.brevo.com`. Accounts: `sandbox-key` and `sandbox-key-2`."""
 
     name: ClassVar[str] = "brevo"
@@ -39,6 +40,7 @@ class Brevo(Contacts):
         """Every write asked for: method, path, body. For tests that prove what is never sent."""
         self.accounts = {"sandbox-key": Account("octo-sandbox-1"), "sandbox-key-2": Account("octo-sandbox-2")}
         self.processes: dict[int, tuple[Account, Process]] = {}
+        self.events = []
 
     def holdings(self) -> Mapping[str, list[dict[str, Any]]]:
         accounts = list(self.accounts.values())

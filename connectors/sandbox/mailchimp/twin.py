@@ -14,7 +14,7 @@ from werkzeug.wrappers import Request, Response
 
 from connectors.sandbox.mailchimp.audience import Audience, hashed
 from connectors.sandbox.mailchimp.fields import made
-from connectors.sandbox.mailchimp.members import Members
+from connectors.sandbox.mailchimp.reports import Reports
 from connectors.sandbox.mailchimp.wire import API, Refused, absent, page, read, said, unfit
 from connectors.sandbox.twin import route
 
@@ -26,7 +26,7 @@ MOST_FOUND = 10
 SEGMENT = f"{API}/lists/<list_id>/segments/<int:number>"
 
 
-class Mailchimp(Members):
+class Mailchimp(Reports):
     """`https://us21.api.mailchimp.com`, told apart by the key."""
 
     name: ClassVar[str] = "mailchimp"
@@ -42,6 +42,7 @@ class Mailchimp(Members):
             "sandboxkey-us21": [standard("a1b2c3d4e5", "Acme")],
             "sandboxkey2-us21": [standard("b1b2c3d4e5", "Acme")],
         }
+        self.campaigns = {}
         self.role = "owner"
         self.deaf_to_new_status = False
 

@@ -77,8 +77,9 @@ class Listing:
         raise SourceError(f"{self.resource.path}: kept changing while it was read; try again later")
 
     def check(self, spool: Spool) -> None:
-        """A path that no record of a first load has is misspelled, or the API is another than was told."""
-        missing = [name for name in self.pull.columns if name not in self.present]
+        """A path that no record of a first load has is misspelled, or the API is another than was told; one
+        that ends in `?` is of a key that the API leaves out."""
+        missing = [name for name in self.pull.columns if name not in self.present and name[-1] != "?"]
         if missing and spool.rows and self.pull.after is None:
             spool.file.close()
             raise SourceError(f"{self.resource.path}: no record has {', '.join(missing)}")
@@ -191,7 +192,7 @@ class Listing:
         kept = [row for place, row in made if place and self.wanted(row)]
         for row in kept:
             yield self.values(row), origin, None
-        if self.resource.each and not kept:
+        if self.resource.each and self.pull.parts and not kept:
             yield self.values(put(record, self.resource.each, None)), f"{origin}:none", None
 
     def fault(self, origin: str, why: str) -> Line:
@@ -220,8 +221,9 @@ class Listing:
         return tuple(self.value(row, name) for name in self.pull.columns)
 
     def value(self, row: Row, name: str) -> str | None:
+        path = name.removesuffix("?")
         try:
-            told = found(row, name) if "." in name and name not in row else row[name]
+            told = found(row, path) if "." in path and path not in row else row[path]
         except (Absent, KeyError):
             return None
         self.present.add(name)
@@ -233,6 +235,7 @@ def judged(resource: Resource, page: Any) -> list[Row]:
     from dlt.common import jsonpath  # noqa: PLC0415
 
     body = page.response.json()
-    if body != [] and not jsonpath.find_values(resource.records, body):
+    sure = resource.may_lack_records or body == []  # PrestaShop's way of saying none
+    if not sure and not jsonpath.find_values(resource.records, body):
         raise SourceError(f"{resource.path}: the reply has no {resource.records}")
     return joined(body, list(page)) if resource.included else list(page)

@@ -93,6 +93,8 @@ class Resource(Told):
     """The body of a POST."""
     records: str = "$"
     """Where in the reply the records are, as a JSON path; `$` is the reply itself."""
+    may_lack_records: bool = False
+    """Whether a reply without such a place means none (Brevo); else it is a mistake: nothing is not zero."""
     pages: Pages = OnePage(by="one")
     since: Since | None = None
     parent: Parent | None = None

@@ -141,6 +141,8 @@ def patience(reply: requests.Response, otherwise: float) -> float | None:
     """Seconds to wait before this call goes again, `otherwise` where nobody says; None when it need not."""
     if reply.status_code == 429 or throttled(reply):
         return asked(reply)
+    if reply.status_code == 403 and parsed(reply) is None:
+        return otherwise  # Mailchimp's front door under heavy load; the API itself refuses in JSON
     if reply.status_code in (408, 500, 502, 503, 504):
         return asked(reply) if "Retry-After" in reply.headers else otherwise
     return None

@@ -1,0 +1,1 @@
+"""Klaviyo's events, apart from its profiles."""
