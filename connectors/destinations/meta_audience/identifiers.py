@@ -1,0 +1,97 @@
+"""What Meta is told of a person: each value normalised as its documents say, then hashed; never in clear.
+
+The rules are of the guide to customer file custom audiences (v25.0), "Hashing and normalizing". Where Meta's
+own SDK (`CustomAudience.format_params`) does more, dropping every letter but a to z, the guide is followed:
+it takes UTF-8. For plain English text both give the same."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+
+from connectors.destinations.identity import address, digits_abroad
+from octo_dagster.model import Change, Fields, Value
+
+NAMING = ("EMAIL", "PHONE", "MADID")
+"""Those by which alone a person is found. What was sent of them and is no longer true is taken back."""
+LETTERS = ("FN", "LN", "CT", "ST")
+FIELDS = (*NAMING, *LETTERS, "ZIP", "COUNTRY", "GEN")
+"""Meta's names of the identifiers Octo writes (`EXTERN_ID` matches nobody; a birthday is not ours)."""
+
+Row = Mapping[str, str]
+"""Identifier → as Meta is sent it."""
+
+
+def normal(name: str, value: Value, calling_code: str | None) -> str | None:
+    """A value in the one form that is hashed; None for one Meta could match nobody by, or somebody else."""
+    text = str(value).strip().lower()
+    if name == "EMAIL":
+        return address(text)
+    if name == "PHONE":
+        return digits_abroad(text, calling_code)
+    if name in LETTERS:
+        return letters(text) or None
+    if name == "ZIP":
+        return re.sub(r"\s", "", text.partition("-")[0]) or None
+    if name == "COUNTRY":
+        return text if re.fullmatch(r"[a-z]{2}", text) else None
+    if name == "GEN":
+        return text[:1] if text[:1] in ("m", "f") else None
+    return text if re.fullmatch(r"[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", text) else None
+
+
+def letters(text: str) -> str:
+    """The letters of any script, and the marks that belong to them."""
+    composed = unicodedata.normalize("NFC", text)
+    return "".join(sign for sign in composed if unicodedata.category(sign)[0] in "LM")
+
+
+def spelled(name: str, value: Value, calling_code: str | None) -> str:
+    """A value as Meta is sent it: its hash, or nothing. An advertising id alone goes unhashed."""
+    found = None if blank(value) else normal(name, value, calling_code)
+    if found is None or name == "MADID":
+        return found or ""
+    return hashlib.sha256(found.encode()).hexdigest()
+
+
+def blank(value: Value) -> bool:
+    return value is None or not str(value).strip()
+
+
+def unfit(key_field: str, change: Change, calling_code: str | None) -> str | None:
+    """Why this person cannot be told to Meta as mapped; None when he can. Says nothing of the value."""
+    for name, value in {**change.fields, key_field: change.key}.items():
+        if not blank(value) and normal(name, value, calling_code) is None:
+            return WRONG.get(name, f"{name}: Meta can make nothing of this value")
+    return None
+
+
+WRONG = {
+    "EMAIL": "EMAIL: not an e-mail address",
+    "PHONE": "PHONE: not a number with + and country code (or set calling_code)",
+    "COUNTRY": "COUNTRY: not a country's two letters",
+}
+
+
+def row(key_field: str, key: str, fields: Fields, calling_code: str | None) -> Row:
+    """One person as Meta is sent him."""
+    told = {key_field: key, **fields}
+    return {name: spelled(name, value, calling_code) for name, value in told.items() if name in FIELDS}
+
+
+def naming(key_field: str, change: Change, calling_code: str | None) -> Row:
+    """Every identifier that a person was told by, and can be found by alone."""
+    told = row(key_field, change.key, change.before, calling_code)
+    return {name: value for name, value in told.items() if name in NAMING and value}
+
+
+def stale(key_field: str, changes: Iterable[Change], calling_code: str | None) -> Iterator[Row]:
+    """The identifiers of these people that were true once and are not any more."""
+    for change in changes:
+        now = row(key_field, change.key, change.fields, calling_code)
+        was = naming(key_field, change, calling_code)
+        gone = {name: value for name, value in was.items() if name in now and now[name] != value}
+        if gone:
+            yield gone

@@ -1,0 +1,114 @@
+"""What Meta is told of a person, held against Meta's own examples, recorded traffic and its SDK."""
+
+from __future__ import annotations
+
+import pytest
+from facebook_business.adobjects.customaudience import CustomAudience
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connectors.destinations.meta_audience.identifiers import FIELDS, normal, row, spelled, stale, unfit
+from octo_dagster.model import Change
+
+EXAMPLES = {
+    # The Conversions API's parameters, which are hashed alike.
+    ("EMAIL", " John_Smith@gmail.com "): "62a14e44f765419d10fea99367361a727c12365e2520f32218d505ed9aa0f62f",
+    ("PHONE", "+1 (650) 555-1212"): "e323ec626319ca94ee8bff2e4c87cf613be6ea19919ed1364124e16807ab3176",
+    # Sent to Meta in 2022 and accepted (recordings/meta.jsonl).
+    ("EMAIL", "brian@demo.com"): "2e5b5d0a3c2f708e9cfc1eb6396c60814862229246a84697da56931761b8e6e7",
+    ("FN", "Brian"): "f3fe5a51a2be8c6dc715028858fcba82ee021be7687e4f95b45086b8ffb1a23f",
+}
+
+
+@pytest.mark.parametrize(("name", "value"), EXAMPLES)
+def test_meta_s_own_examples(name: str, value: str) -> None:
+    """Each gives the hash that Meta's documents show or that Meta took."""
+    assert spelled(name, value, None) == EXAMPLES[name, value]
+
+
+NORMAL = [
+    ("EMAIL", "\tAda.Lovelace+Octo@Gmail.com\n", "ada.lovelace+octo@gmail.com"),
+    ("EMAIL", "nowhere@example", None),
+    ("EMAIL", "two@at@example.com", None),
+    ("PHONE", "0033 6 12 34 56 78", "33612345678"),
+    ("PHONE", "+44 (0)844 412 4653", "448444124653"),
+    ("PHONE", "06 12 34 56 78", None),
+    ("PHONE", "+12", None),
+    ("FN", "Zoë-Marie d'Arc", "zoëmariedarc"),
+    ("FN", "שלום", "שלום"),
+    ("LN", " ... ", None),
+    ("CT", "Saint-Étienne 42", "saintétienne"),
+    ("ZIP", "SW1A 1AA", "sw1a1aa"),
+    ("ZIP", "94035-1234", "94035"),
+    ("COUNTRY", "FR", "fr"),
+    ("COUNTRY", "Germany", None),
+    ("GEN", "Female", "f"),
+    ("GEN", "divers", None),
+    ("MADID", "AECE52E7-03EE-455A-B3C4-E57283966239", "aece52e7-03ee-455a-b3c4-e57283966239"),
+    ("MADID", "not an id", None),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "wanted"), NORMAL)
+def test_each_kind_has_one_form(name: str, value: str, wanted: str | None) -> None:
+    """Spelled however, an identifier has one form; what nobody could be found by has none."""
+    assert normal(name, value, None) == wanted
+
+
+@pytest.mark.parametrize(
+    ("value", "code", "wanted"),
+    [
+        ("06 12 34 56 78", "33", "33612345678"),
+        ("33612345678", "33", "33612345678"),
+        ("+44 844 412 4653", "33", "448444124653"),
+        ("06 1234 5678", "39", "390612345678"),
+        ("(650) 555-1212", "1", "16505551212"),
+        ("1 650 555 1212", "1", "16505551212"),
+        ("612 345 678", "34", "34612345678"),
+    ],
+)
+def test_a_national_number_is_of_the_country_said(value: str, code: str, wanted: str) -> None:
+    """With `calling_code` a number without country is one of that country; any other stays what it is."""
+    assert normal("PHONE", value, code) == wanted
+
+
+ASCII = st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=20)
+
+
+@given(first=ASCII, last=ASCII, city=ASCII, code=st.from_regex(r"\A[0-9]{5}(-[0-9]{4})?\Z"))
+def test_plain_text_is_hashed_as_meta_s_sdk_hashes_it(first: str, last: str, city: str, code: str) -> None:
+    """For whatever text of plain letters and signs, our hash is the SDK's, wherever there is something to hash."""
+    values = {
+        "EMAIL": "Ada@Example.com",
+        "PHONE": "+33 6-12",
+        "FN": first,
+        "LN": last,
+        "CT": city,
+        "ZIP": code,
+    }
+    values["PHONE"] = "+33 6 12 34 56 78"
+    told = CustomAudience.format_params([*values], [[*values.values()]], is_raw=True)["payload"]["data"][0]
+    ours = row("EMAIL", values.pop("EMAIL"), values, None)
+    hashes = dict(zip(["EMAIL", *values], told, strict=True))
+    assert {name: hashes[name] for name in ours if ours[name]} == {n: v for n, v in ours.items() if v}
+
+
+def test_who_is_unfit_is_told_without_his_data() -> None:
+    """The reason names the field and what is missing, and never holds the value."""
+    for name, value in (("EMAIL", "ada"), ("PHONE", "0612345678"), ("COUNTRY", "Frankreich"), ("FN", "!!")):
+        key, fields = (value, {}) if name == "EMAIL" else ("ada@example.com", {name: value})
+        reason = unfit("EMAIL", Change(key, fields), None)
+        assert reason is not None
+        assert (reason.partition(":")[0], value in reason) == (name, False)
+    assert unfit("EMAIL", Change("ada@example.com", dict.fromkeys(FIELDS[1:], "")), None) is None
+
+
+def test_only_what_names_somebody_grows_stale() -> None:
+    """A number that changed is to be taken back; a name that changed, or a field not sent, is not."""
+    before = {"PHONE": "+33612345678", "FN": "Ada"}
+    moved = Change("a@example.com", {"PHONE": "+33699999999", "FN": "Adele"}, before=before)
+    gone = Change("b@example.com", {"PHONE": None}, before=before)
+    same = Change("c@example.com", {"PHONE": "0033612345678"}, before=before)
+    silent = Change("d@example.com", {"FN": "Ada"}, before=before)
+    old = {"PHONE": spelled("PHONE", "+33612345678", None)}
+    assert [*stale("EMAIL", [moved, gone, same, silent], None)] == [old, old]
