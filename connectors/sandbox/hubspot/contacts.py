@@ -9,6 +9,7 @@ from typing import Any
 from werkzeug.wrappers import Request, Response
 
 from connectors.sandbox.hubspot.account import Account, Contact
+from connectors.sandbox.hubspot.fields import EMAIL
 from connectors.sandbox.hubspot.wire import Refused, absent, batch, empty, inputs, invalid, paged, said
 from connectors.sandbox.twin import Twin, route
 
@@ -134,6 +135,8 @@ class Contacts(Twin):
             raise invalid("Some required fields were not set: [properties]")
         found: dict[str, Contact] = {}
         lost = []
+        if body.get("idProperty") == "email" and not all(EMAIL.fullmatch(row["id"]) for row in rows):
+            raise invalid("Email address is invalid")  # not documented: the strictest it may do
         for row in rows:
             contact = account.find(body.get("idProperty"), row["id"])
             if contact is None:

@@ -123,6 +123,19 @@ def test_an_address_of_somebody_else_is_refused(front: Front) -> None:
 
 
 @by_email
+def test_an_address_that_cannot_be_read_hides_nobody(front: Front) -> None:
+    """Should HubSpot refuse a look-up for one malformed address, the others are found, and its row is rejected."""
+    front.person(ADA, firstname="Ada")
+    told = front.do(
+        Op.UPSERT, {ADA: {"octo_rfm": "a"}, "b;c@x.com": {"octo_rfm": "b"}, EVE: {"octo_rfm": "e"}}
+    )
+    assert [told[key].outcome for key in (ADA, "b;c@x.com", EVE)] == [OK, NO, OK]
+    assert "INVALID_EMAIL" in (told["b;c@x.com"].reason or "")
+    assert front.named(ADA) == {"firstname": "Ada", "octo_rfm": "a"}
+    assert set(front.read(ADA, "b;c@x.com")) == {ADA}
+
+
+@by_email
 def test_two_addresses_of_one_merged_contact(front: Front) -> None:
     """After people merged two contacts, one row writes it and the other is refused, never both in turn."""
     front.upsert({ADA: {"octo_rfm": "a"}, BOB: {"octo_rfm": "b"}})
