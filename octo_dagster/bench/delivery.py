@@ -17,11 +17,14 @@ from pathlib import Path
 
 import requests
 
-from octo_dagster.bench.calls import VENDORS, Vendor, customer_profile
+from octo_dagster.bench.calls import customer_profile
 from octo_dagster.bench.figure import Figure
 from octo_dagster.bench.stage import Stage, project, sandbox, took
+from octo_dagster.bench.vendors import VENDORS, Vendor
 
 WEBHOOK, BULK = VENDORS[0], VENDORS[2]
+PER = 500
+"""Records a POST to the webhook takes."""
 
 
 def figures(folder: Path, customers: int = 100_000) -> Iterator[Figure]:
@@ -61,11 +64,11 @@ def post_all(stage: Stage) -> None:
         session.trust_env = False
         reader = connection.sql(
             "select email, segment, orders, revenue from customer_profile"
-        ).to_arrow_reader(WEBHOOK.per)
+        ).to_arrow_reader(PER)
         for batch in reader:
             rows = batch.to_pylist()
-            for start in range(0, len(rows), WEBHOOK.per):
-                post(session, stage.sandbox, rows[start : start + WEBHOOK.per])
+            for start in range(0, len(rows), PER):
+                post(session, stage.sandbox, rows[start : start + PER])
 
 
 def post(session: requests.Session, address: str, rows: list[dict[str, object]]) -> None:

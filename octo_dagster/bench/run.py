@@ -26,6 +26,7 @@ from octo_dagster.bench import (
     rhythm,
     scores,
     sources,
+    vendors,
 )
 from octo_dagster.bench.figure import Figure, compared
 from octo_dagster.errors import ConfigError
@@ -99,7 +100,7 @@ def measured(only: str | None, *, small: bool, tell: Callable[[str], None]) -> d
         raise ConfigError(f"there is no part {only!r}; there are {', '.join(PARTS)}")
     for name in [name for name in os.environ if name.startswith("OCTO_")]:
         del os.environ[name]
-    os.environ.update(calls.CREDENTIALS)
+    os.environ.update(vendors.CREDENTIALS)
     told = {}
     for name in [only] if only else PARTS:
         tell(f"{PARTS[name].title} …")
