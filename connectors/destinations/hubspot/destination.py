@@ -143,7 +143,7 @@ class HubSpot(Destination[Portal]):
         held = found.get("crm.schemas.contacts.read", {})
         return Survey(
             fields=properties.mappable(held),
-            keys=("email", *sorted(name for name in held if properties.unique(held[name]))),
+            keys=tuple(dict.fromkeys((self.id_property, "email", *properties.unique(held)))),
             places={"list": tuple(found.get("crm.lists.read", ()))},
             missing=tuple(missing),
         )

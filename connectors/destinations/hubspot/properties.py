@@ -128,10 +128,10 @@ def natural(found: Record) -> FieldType:
     return next(iter(holds(found)), FieldType.TEXT)
 
 
-def unique(found: Record) -> bool:
-    """Whether a property can tell contacts apart."""
-    mine = found.get("hasUniqueValue") and not found.get("hubspotDefined")
-    return bool(mine) and holds(found)[:1] == (FieldType.TEXT,)
+def unique(held: Mapping[str, Record]) -> list[str]:
+    """The properties people or programs made that can tell contacts apart."""
+    mine = [name for name, row in held.items() if row.get("hasUniqueValue") and not row.get("hubspotDefined")]
+    return sorted(name for name in mine if natural(held[name]) is FieldType.TEXT)
 
 
 def spelling(column: str) -> str:

@@ -446,7 +446,7 @@ def test_what_there_is_in_an_account(front: Front) -> None:
     assert seen.fields["octo_likes"] is FieldType.LIST
     assert seen.fields["email"] is FieldType.TEXT
     assert {"hs_email_optout", "createdate", "hs_marketable_status"}.isdisjoint(seen.fields)
-    assert (seen.keys, seen.places, seen.missing) == (("email", "octo_id"), {"list": ("Static",)}, ())
+    assert (seen.keys, seen.places, seen.missing) == (("octo_id", "email"), {"list": ("Static",)}, ())
     assert {path for _, path, _ in front.twin.bodies} == {"/crm/lists/2026-09/search"}
     front.twin.scopes[KEY] = frozenset({"crm.schemas.contacts.read"})
     missing = front.destination.survey(front.api).missing
