@@ -107,6 +107,8 @@ class Destination(BaseModel, ABC, Generic[ApiT]):
     in_order: ClassVar[bool] = True
     """False when a job may still land after its reply was lost: what was maybe sent is then sent
     again rather than believed absent."""
+    jobs_at_once: ClassVar[int] = 1
+    """How many of its jobs may run side by side; they are looked at in the order they were begun."""
     poll_seconds: ClassVar[tuple[float, float]] = (0.5, 30.0)
     """First and longest wait between two looks at an unfinished job."""
     patience: ClassVar[float] = 900.0
@@ -119,6 +121,11 @@ class Destination(BaseModel, ABC, Generic[ApiT]):
         """Why this field cannot be the key here, for the sync's file to be refused; None when it can."""
         return None
 
+    def alone(self) -> str | None:
+        """What only one delivery at a time may write to, whatever its sync, by a name fit for a file; None
+        where several may write at once."""
+        return None
+
     @abstractmethod
     def hosts(self) -> Mapping[str, str]:
         """`https://host` of the vendor → name of its sandbox twin, for every host it will call."""
@@ -128,7 +135,7 @@ class Destination(BaseModel, ABC, Generic[ApiT]):
         """Sign in over this session, which paces, logs, classifies and routes every call."""
 
     def expect(self, api: ApiT, types: Mapping[str, FieldType]) -> None:
-        """Told after signing in, where it is `untyped`: the mapped fields and their types, the key's too."""
+        """Told after signing in, where it is `untyped`: the mapped fields' types, the key's first."""
 
     @abstractmethod
     def limits(self, op: Op, rows: int) -> Limits:

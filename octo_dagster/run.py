@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -72,6 +72,12 @@ def expected(sync: Sync, project: Project) -> Mapping[str, FieldType]:
     return compiled(sync, project.warehouse.schema(sync.reads)).types
 
 
+def alone(sync: Sync, project: Project) -> AbstractContextManager[None]:
+    """Held while this sync writes, where its destination bears one writer. Busy when there is another."""
+    name = sync.destination.alone()
+    return project.ledger.lock(name) if name else nullcontext()
+
+
 def surroundings(project: Project) -> Surroundings:
     """Pacing is shared by every process of the project."""
     return Surroundings(pace_store=project.home / "pace.sqlite")
@@ -117,7 +123,7 @@ def carry_out(
 
     PlanStale and GuardTripped are raised, with nothing written. What the destination could not do is
     in the report (`error`, `exit_code`), with everything that was done before it."""
-    with project.ledger.lock(sync.name), courier(sync, project, around) as link:
+    with project.ledger.lock(sync.name), alone(sync, project), courier(sync, project, around) as link:
         guard.check_place(sync, project.ledger)
         guard.check_fresh(plan, sync, project.ledger, project.warehouse)
         guard.check_audience(plan, project.where(sync))
