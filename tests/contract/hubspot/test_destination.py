@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import requests
 
 from connectors.destinations.hubspot.destination import HubSpot
 from connectors.sandbox.server import Sandbox
@@ -265,6 +266,19 @@ def test_a_gateway_says_little(front: Front, status: int, kind: type[DeliveryErr
         front.do(Op.UPSERT, {"a1": {"octo_rfm": "a"}})
 
 
+@pytest.mark.parametrize(
+    ("status", "kind"), [(200, Unanswered), (401, Fatal), (429, Retryable), (500, Unanswered)]
+)
+def test_a_page_is_no_answer(status: int, kind: type[DeliveryError]) -> None:
+    """A success that is a web page, from something in between, may or may not be done; refusals stay refusals."""
+    page = requests.Response()
+    page.status_code, page.headers["Content-Type"] = status, "text/html"
+    page._content = b"<html>Bad gateway</html>"
+    failure = HubSpot.model_validate(HUBSPOT.settings).failure(page)
+    assert isinstance(failure, kind)
+    assert "Bad gateway" in str(failure)
+
+
 def test_a_missing_scope_needs_a_person(front: Front) -> None:
     """HubSpot's own words say which scope is missing, and nothing is written."""
     front.twin.scopes[KEY] = frozenset({"crm.schemas.contacts.read"})
@@ -416,6 +430,20 @@ def test_a_list_with_an_awkward_name(sandbox: Sandbox) -> None:
         front.upsert({ADA: {"octo_rfm": "a"}})
         front.close()
     assert [one.name for one in front.account.lists.values()] == ["50 % & plus/minus? é"]
+
+
+def test_all_lists_are_seen(front: Front) -> None:
+    """An account may have more static lists than a page of them."""
+    for n in range(260):
+        front.account.add_list(f"L{n:03}", "MANUAL", 0.0)
+    assert front.api.static_lists() == [f"L{n:03}" for n in range(260)]
+
+
+def test_a_property_for_a_group_that_is_there(front: Front) -> None:
+    """The group of Octo's properties is made once; a later property joins it."""
+    report = front.destination.ensure_fields(front.api, {"octo_later": FieldType.TEXT}, create=True)
+    assert report.created == ("octo_later",)
+    assert front.account.properties["octo_later"].group == "octo"
 
 
 def test_what_a_sync_may_do_depends_on_the_list() -> None:
