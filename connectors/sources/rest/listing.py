@@ -40,6 +40,8 @@ class Listing:
     http: requests.Session
     auth: Any
     reached: str | None = None
+    sound: int = 0
+    """Rows without a fault."""
     present: set[str] = field(default_factory=set)
     """The wanted columns that some record had."""
 
@@ -80,7 +82,7 @@ class Listing:
         """A path that no record of a first load has is misspelled, or the API is another than was told; one
         that ends in `?` is of a key that the API leaves out."""
         missing = [name for name in self.pull.columns if name not in self.present and name[-1] != "?"]
-        if missing and spool.rows and self.pull.after is None:
+        if missing and self.sound and self.pull.after is None:
             spool.file.close()
             raise SourceError(f"{self.resource.path}: no record has {', '.join(missing)}")
 
@@ -190,6 +192,7 @@ class Listing:
         for _, row in made:
             self.note(row)
         kept = [row for place, row in made if place and self.wanted(row)]
+        self.sound += len(kept)
         for row in kept:
             yield self.values(row), origin, None
         if self.resource.each and self.pull.parts and not kept:

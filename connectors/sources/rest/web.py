@@ -159,7 +159,7 @@ def asked(reply: requests.Response) -> float:
     cost = cost_of(reply)
     if cost:
         lacking = float(cost["requestedQueryCost"]) - float(cost["throttleStatus"]["currentlyAvailable"])
-        return max(0.5, lacking / float(cost["throttleStatus"]["restoreRate"]))
+        return max(0.5, lacking / float(cost["throttleStatus"]["restoreRate"]) + 0.1)
     return 5.0
 
 

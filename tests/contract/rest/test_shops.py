@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
-from connectors.sandbox.server import Sandbox
 from octo_dagster.errors import SourceError
-from tests.conftest import Clock
-from tests.contract.rest.front import VENDORS, Front, Line, Vendor, bought
-
-
-@pytest.fixture(params=VENDORS, ids=lambda vendor: vendor.name)
-def front(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Front]:
-    """An empty shop, its pages three records long."""
-    vendor: Vendor = request.param
-    for name, value in vendor.env.items():
-        monkeypatch.setenv(name, value)
-    clock = Clock()
-    with Sandbox(clock=clock) as sandbox:
-        yield Front(vendor, sandbox, clock, tmp_path, {"size": 3})
+from tests.contract.rest.front import Front, Line, bought
 
 
 def test_the_shop_arrives_and_stays_true(front: Front) -> None:

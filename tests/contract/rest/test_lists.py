@@ -1,0 +1,188 @@
+"""What is particular to one way of listing: hosts that give fewer, lists that shift, tokens that end, quotas."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connectors.sources.rest.source import Rest
+from octo_dagster.canonical.conform import rejected_rows
+from octo_dagster.errors import ConfigError, SourceError
+from octo_dagster.source import Outside, Pull
+from tests.contract.rest.conftest import at
+from tests.contract.rest.front import Front, Line, bought
+
+ROOT = Path(__file__).parents[3]
+
+
+@at("prestashop")
+def test_a_host_that_gives_fewer_than_asked_hides_nothing(front: Front) -> None:
+    """Pages are counted by what came: a host with a limit of its own makes more calls and no holes."""
+    front.stock(9)
+    front.twin.most = 2
+    assert front.fetch("orders")["orders"].rows == 9
+
+
+@at("prestashop")
+def test_the_hour_that_comes_twice_loses_no_edit(front: Front) -> None:
+    """PrestaShop's times have no zone: an order edited in the second half past two of an autumn night arrives."""
+    front.clock.at = front.clock.at.replace(month=10, day=25, hour=0, minute=20)
+    front.stock(0, every=0)
+    front.order(bought(1))
+    front.clock.sleep(30 * 60)  # 02:50 in Paris, for the first time
+    front.order(bought(2))
+    front.fetch("orders")
+    front.clock.sleep(20 * 60)  # 02:10, for the second time
+    front.edit(1, state="cancelled")
+    assert front.fetch("orders")["orders"].rows == 1
+
+
+@at("woocommerce")
+def test_a_whole_list_that_loses_a_record_is_read_again(front: Front) -> None:
+    """A customer deleted while the list is read moves the pages up; nobody else is taken for deleted."""
+    front.stock(0)
+    erased: list[int] = []
+
+    def meddle(pages: int) -> None:
+        if not erased:
+            erased.append(1)
+            front.vendor.erased(front.twin, "customers", 1)
+
+    front.twin.meanwhile = meddle
+    assert front.fetch("customers")["customers"].rows == 6
+
+
+@at("woocommerce")
+def test_a_list_that_never_stands_still_is_given_up(front: Front) -> None:
+    """A list that loses a record each time it is read is no list to believe: the pull stops and keeps nothing."""
+    for number in range(1, 21):
+        front.customer(number, f"{number}@example.com")
+    front.twin.meanwhile = lambda pages: front.twin.records["customers"].popitem()
+    with pytest.raises(SourceError, match="kept changing while it was read"):
+        front.fetch("customers")
+    assert front.warehouse.version(front.intake.raw("customers")) is None
+
+
+@at("shopify")
+def test_a_token_that_ends_half_way_is_renewed(front: Front) -> None:
+    """A token that runs out between two pages is asked for again, and the list goes on where it was."""
+    front.stock(9)
+    front.sandbox.fault("shopify", "expire", path="graphql", after=2)
+    assert front.fetch("orders")["orders"].rows == 9
+    assert front.twin.given == 3, "one to begin with, one half way, one to ask for the keys"
+
+
+@at("shopify")
+def test_a_quota_by_cost_is_kept_to(front: Front) -> None:
+    """Told how many points are lacking and how fast they come back, it waits as long and no longer."""
+    front.changes = {}
+    front.stock(31, every=0)
+    front.twin.bucket = front.twin.available = 1_000.0
+    assert front.fetch("order_lines")["order_lines"].rows == sum(len(o.lines) for o in front.orders.values())
+    assert front.slept == pytest.approx([6.64, 8.32, 8.32], abs=0.2)
+
+
+@at("shopify")
+def test_an_order_with_more_lines_than_asked_for_is_not_cut(front: Front) -> None:
+    """An order of 41 lines is a rejected row that says why, never an order of forty."""
+    front.changes = {}
+    front.stock(0)
+    many = tuple(Line(n, 1, 1, Decimal(1)) for n in range(1, 42))
+    front.order(replace(bought(1), lines=many))
+    front.fetch("orders")
+    with pytest.raises(SourceError, match="row: unreadable"):
+        front.pull("order_lines")
+    (row,) = rejected_rows(front.warehouse, "order_lines")
+    assert row["value"].startswith("lineItems.nodes was cut short")
+
+
+@at("shopify")
+def test_test_orders_are_no_orders(front: Front) -> None:
+    """An order made to try the shop's payment out is none, and neither are its lines."""
+    front.stock(2)
+    front.twin.records["orders"][2]["test"] = True
+    front.pull("orders", "order_lines")
+    del front.orders[2]
+    front.check("orders", "order_lines")
+
+
+def source(**told: Any) -> Rest:
+    given = {"base_url": "https://a.klaviyo.com/api", "sandbox": "klaviyo_events"} | told
+    resources = {
+        "events": {"path": "events", "records": "data", "pages": {"by": "next", "path": "links.next"}}
+    }
+    auth = {"by": "header", "name": "Authorization", "prefix": "Klaviyo-API-Key ", "key": {"env": "KEY"}}
+    headers = {"revision": "2026-07-15"}
+    return Rest.model_validate({"auth": auth, "headers": headers, "resources": resources} | given)
+
+
+@at("shopify")
+def test_a_next_page_at_another_host_gets_no_key(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reply that refers to another host is not followed; a host that is not in the sandbox is not called."""
+    monkeypatch.setenv("KEY", "pk_sandbox")
+    twin = front.sandbox.twin("klaviyo_events")
+    for number in range(201):
+        twin.happened("ada@example.com", "Opened Email", front.clock.at, number=number)
+    pull = Pull("events", columns=("id",), outside=Outside(front.sandbox.address, front.sleep, front.clock))
+    assert source().read(pull).table().num_rows == 201
+    with pytest.raises(SourceError, match=r"refers to another host, a\.klaviyo\.com: not followed"):
+        source(base_url="https://b.klaviyo.com/api").read(pull)
+    with pytest.raises(SourceError, match="is not in the sandbox; name its twin"):
+        source(sandbox=None).read(pull)
+    with pytest.raises(ConfigError, match="not on this machine's loopback"):
+        source().read(replace(pull, outside=Outside("https://example.com")))
+
+
+@at("shopify")
+def test_a_misspelled_path_and_a_missing_list_are_said(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A column no record has, a list that is not there and a resource nobody told are mistakes, not nulls."""
+    monkeypatch.setenv("KEY", "pk_sandbox")
+    front.sandbox.twin("klaviyo_events").happened("ada@example.com", "Opened Email", front.clock.at)
+    pull = Pull("events", columns=("id", "mail"), outside=Outside(front.sandbox.address))
+    with pytest.raises(SourceError, match="events: no record has mail"):
+        source().read(pull)
+    elsewhere = {"events": {"path": "events", "records": "items"}}
+    with pytest.raises(SourceError, match="events: the reply has no items"):
+        source(resources=elsewhere).read(pull)
+    with pytest.raises(ConfigError, match="no resource 'visits'; there are events"):
+        source().read(replace(pull, table="visits"))
+
+
+ALONE = """
+import sys, os
+def hook(event, args):
+    if event == "socket.connect" and args[1][0] != "127.0.0.1":
+        raise SystemExit(f"calls {args[1]}")
+    if event in ("socket.getaddrinfo", "socket.gethostbyname") and args[0] not in ("127.0.0.1", "localhost", None):
+        raise SystemExit(f"asks for {args[0]}")
+sys.addaudithook(hook)
+from connectors.sources.rest.source import Rest
+from octo_dagster.source import Pull
+pages = {"by": "number", "params": {"page": "{page}"}, "size": 3, "rows_header": "X-WP-Total"}
+auth = {"by": "basic", "user": "ck_sandbox", "password": {"env": "SECRET"}}
+told = {"base_url": "https://shop.example.com/wp-json/wc/v3", "sandbox": "woocommerce", "auth": auth,
+        "resources": {"customers": {"path": "customers", "params": {"role": "all"}, "pages": pages}}}
+assert "dlt" not in sys.modules
+print(Rest.model_validate(told).read(Pull("customers", columns=("id",))).table().num_rows)
+"""
+
+
+@at("woocommerce")
+def test_dlt_calls_nobody_and_writes_nothing(front: Front, tmp_path: Path) -> None:
+    """A pull in a process of its own calls this machine only, looks no name up, and leaves no file at home."""
+    front.stock(0)
+    home = tmp_path / "home"
+    home.mkdir()
+    env = {**os.environ, "HOME": str(home), "OCTO_SANDBOX": front.sandbox.address, "SECRET": "cs_sandbox"}
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE], cwd=ROOT, env=env, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.returncode) == ("7\n", 0), done.stderr
+    assert list(home.rglob("*")) == []
