@@ -93,6 +93,10 @@ class Source(BaseModel, ABC):
     rereads: ClassVar[bool] = False
     """Whether a part that changed is read again from its start; `_origin` is then `part:line`."""
 
+    def problem(self, pull: Pull) -> str | None:
+        """Why this can never be pulled, as `field: what`, known without calling anyone; None when it can."""
+        return None
+
     @abstractmethod
     def columns(self, pull: Pull) -> tuple[str, ...]:
         """The columns there are to want; empty when nobody can know yet. SourceError when unreachable."""

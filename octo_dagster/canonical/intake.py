@@ -190,6 +190,14 @@ class Intake(Frozen):
                 raise ValueError(f"tables.{name}.deletes: reconcile and cursor do not go together for files")
         return self
 
+    @model_validator(mode="after")
+    def can_be_pulled(self) -> Intake:
+        """What the source itself knows to be impossible."""
+        for name, table in self.tables.items():
+            if problem := self.source.problem(table.pull()):
+                raise ValueError(f"tables.{name}.{problem}")
+        return self
+
     def raw(self, table: str) -> str:
         """The warehouse table that keeps the source's rows for this canonical table."""
         return f"raw_{self.name}_{table}"

@@ -60,16 +60,20 @@ class Rest(Source):
         parts = urlsplit(self.base_url)
         return f"{parts.scheme}://{parts.netloc}"
 
+    def problem(self, pull: Pull) -> str | None:
+        if pull.table not in self.resources:
+            return f"from: there is no resource {pull.table!r}; there are {', '.join(self.resources)}"
+        resource = self.resources[pull.table]
+        asked = self.resources[resource.parent.resource] if resource.parent else resource
+        return f"cursor: {pull.table} has no `since`" if pull.cursor and asked.since is None else None
+
     def columns(self, pull: Pull) -> tuple[str, ...]:
-        """Nobody can know them before reading; that the list is one of those told is checked."""
-        self.resource(pull)
+        """Nobody can know them before reading."""
         return ()
 
     def read(self, pull: Pull) -> Reading:
         begin = None if pull.after is None else earlier(pull.after, pull.overlap)
         listing = self.listing(pull)
-        if pull.cursor and listing.since is None:
-            raise ConfigError(f"resources.{pull.table}.since: a cursor needs it, to ask for what is new")
         with listing.http:
             spool = listing.spooled(begin)
         now = pull.outside.clock()
@@ -86,15 +90,12 @@ class Rest(Source):
 
     def listing(self, pull: Pull) -> Listing:
         """The list to read, and a way to it."""
-        resource = self.resource(pull)
+        if problem := self.problem(pull):
+            raise ConfigError(problem)
+        resource = self.resources[pull.table]
         parent = self.resources[resource.parent.resource] if resource.parent else None
         http, auth = self.session(pull)
         return Listing(self.base_url, resource, parent, pull, http, auth)
-
-    def resource(self, pull: Pull) -> Resource:
-        if pull.table not in self.resources:
-            raise ConfigError(f"there is no resource {pull.table!r}; there are {', '.join(self.resources)}")
-        return self.resources[pull.table]
 
     def session(self, pull: Pull) -> tuple[requests.Session, Any]:
         """A session of one pull, and what signs its calls."""
