@@ -21,7 +21,7 @@ PAGE = 100
 """Most profiles, or errors of a job, in one page (spec)."""
 ADDRESS_CHARACTERS = 6_000
 """Of the keys in one filter: well below what proxies allow once they are quoted."""
-PLAIN = re.compile(r"[\w .,:;&+/#()-]+", re.ASCII)
+PLAIN = re.compile(r"[\w .-]+", re.ASCII)
 """Names that stand in a filter as they are. How a filter spells others is not documented, and one that
 was misread would make a new list in every run."""
 

@@ -146,14 +146,15 @@ class Klaviyo(Destination[Api]):
 
     def settle(self, api: Api, batch: Batch) -> Sent | None:
         """What the job says, and then the fields to be emptied, as long as any holds something."""
+        if batch.token == NO_JOB:
+            return Sent(receipts(batch, self.empty(api, batch, ())))
+        job = api.job(batch.token or "")
+        if job and job["status"] in UNFINISHED:
+            return Sent(token=batch.token)
+        if job is None or job["status"] != "complete":
+            return None
         told = refused(batch)
-        if batch.token != NO_JOB:
-            job = api.job(batch.token or "")
-            if job and job["status"] in UNFINISHED:
-                return Sent(token=batch.token)
-            if job is None or job["status"] != "complete":
-                return None
-            told |= reported(batch, told, job, api.import_errors(batch.token or ""))
+        told |= reported(batch, told, job, api.import_errors(batch.token or ""))
         return Sent(receipts(batch, told | self.empty(api, batch, told)))
 
     def empty(self, api: Api, batch: Batch, told: Collection[str]) -> dict[str, Receipt]:
@@ -219,8 +220,6 @@ MERGED = "the profile is not found under its key after the import: merged into a
 
 def refused(batch: Batch) -> dict[str, Receipt]:
     """The changes that are not sent, because Klaviyo would not have them."""
-    if batch.op is not Op.UPSERT:
-        return {}
     reasons = ((change.key, unfit(change, batch.key_field)) for change in batch.changes)
     return {key: Receipt(key, Outcome.REJECTED, why) for key, why in reasons if why}
 

@@ -59,6 +59,13 @@ def unfit(change: Change, key_field: str) -> str | None:
         return "phone_number: not in the form +33612345678"
     if key_field == "external_id" and "@" in str(number):
         return "external_id: an address; a sync of addresses has the key email"
+    return too_large(change, key_field)
+
+
+def too_large(change: Change, key_field: str) -> str | None:
+    """Why a profile does not fit; measured only where its letters, of six bytes at most, may be too many."""
+    if 6 * sum(len(str(value)) for value in change.fields.values()) < LARGEST / 2:
+        return None
     size = len(compact(profile(change, key_field)))
     return f"the profile has {size:,} bytes; Klaviyo takes {LARGEST:,}" if size > LARGEST else None
 

@@ -134,12 +134,37 @@ def test_one_bad_row_where_klaviyo_refuses_whole_jobs(shop: World) -> None:
 
 
 def test_rows_klaviyo_refuses_without_saying_which(shop: World) -> None:
-    """Nothing is called delivered that is not there: the good row is found, the bad one stays owed."""
+    """Nothing is called delivered that is not there: the good row is found, the bad one is still owed."""
     shop.sandbox.twin("klaviyo").keeps_payload = False
-    shop.say(fields=[*FIELDS, {"template": "+999{orders}", "to": "phone_number"}])
-    report = shop.have([row(1, orders=10_000_001), row(2, orders=None)]).deliver()
-    assert (report.tally.accepted, report.exit_code == 0) == (0, False)
-    assert held(shop) == {}
+    shop.say(fields=[*FIELDS, {"template": "+{orders}", "to": "phone_number"}])
+    report = shop.have([row(1, orders=9_990_000_000_000), row(2, orders=33_612_345_678)]).deliver()
+    assert (report.tally.accepted, report.tally.unsent, report.exit_code) == (1, 1, 5)
+    assert set(held(shop)) == {"customer2@example.com"}
+    assert shop.plan().changes == 1
+
+
+def test_a_life_by_external_id(tmp_path: Path, sandbox: Sandbox, credentials: None) -> None:
+    """Keyed by the shop's id and without a list: entered, changed, emptied, lost on the way, verified, taken
+    back by emptying; profiles that others keep are neither found nor touched."""
+    key = {"from": "customer_id", "to": "external_id"}
+    fields = [*FIELDS, {"from": "email", "to": "email"}]
+    bare = {"type": "klaviyo", "api_key": {"env": "KLAVIYO_API_KEY"}}
+    said = {"mode": "mirror", "guards": EVERYTHING, "verify": 1.0, "key": key, "fields": fields}
+    shop = world(tmp_path, sandbox, KLAVIYO, **said, destination=bare)
+    theirs = account(shop).upsert({"attributes": {"external_id": "C1", "email": "x@y.io"}}, 0.0, nulls=True)[
+        0
+    ]
+    people = [row(n, customer_id=name) for n, name in enumerate(["c 1", "50% & more\\", 'a"b', "Zoë"])]
+    assert shop.have(people).deliver().exit_code == 0
+    sandbox.fault("klaviyo", "drop_after", path="import-jobs$")
+    assert shop.have([people[0] | {"segment": None}, *people[1:]]).deliver().exit_code == 0
+    assert shop.have(people[1:]).deliver().exit_code == 0
+    rows = {one.plain["external_id"]: one.properties for one in account(shop).profiles.values()}
+    assert rows == {"c 1": {}, "C1": {}} | {
+        told["customer_id"]: {"segment": told["segment"], "orders": told["orders"]} for told in people[1:]
+    }
+    assert (theirs.plain["email"], account(shop).lists) == ("x@y.io", {})
+    assert shop.say(mode="create_only").have([*people, row(9)]).deliver().tally.skipped == 1
 
 
 # what users of other tools complain of (facts/reverse_etl.md) ---------------------------------------
