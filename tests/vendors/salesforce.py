@@ -182,6 +182,7 @@ def their_persons(twin: Any) -> Any:
 
 MEMBERS = Vendor(
     examinee=SALESFORCE,
+    whole_only=True,
     table="CampaignMember",
     key="Contact.Octo_Id__c",
     segment="Octo_Segment__c",

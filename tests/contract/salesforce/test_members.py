@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from octo_dagster.model import Fields, FieldType, Op, Outcome, Removal
 from tests.contract.salesforce.front import TEXT, Front
 from tests.contract.sitting import build
 from tests.vendors.salesforce import SALESFORCE
+from tests.world import World, row, world
 
 SETTINGS = {"object": "CampaignMember", "campaign": "Winback", "status": "Sent"}
 BEST: Fields = {"Octo_Segment__c": "best"}
@@ -226,3 +228,35 @@ def test_person_accounts_join_by_their_contacts(sandbox: Sandbox, monkeypatch: p
         assert front.destination.read(front.api, ["c1"], TEXT) == {"c1": BEST}
         front.do(Op.LEAVE, {"c1": {}})
         assert front.rows("CampaignMember") == []
+
+
+@pytest.fixture
+def segment(front: Front, tmp_path: Path) -> World:
+    """A sync that keeps a segment of known contacts in the campaign, of whom people had added one."""
+    front.people(*(f"c{n}" for n in range(1, 7)))
+    add(front, "c6", "Winback", "Responded")
+    said: dict[str, Any] = {
+        "destination": {**SALESFORCE.settings, **SETTINGS},
+        "key": {"from": "customer_id", "to": "Octo_Id__c"},
+        "fields": [{"from": "segment", "to": "Octo_Segment__c", "nulls": "clear"}],
+        "guards": {"max_removed": "100%", "max_changed": "100%"},
+        "mode": "mirror",
+        "verify": 1.0,
+    }
+    return world(tmp_path, front.sandbox, SALESFORCE, **said)
+
+
+@pytest.mark.parametrize("kind", ["drop_after", "throttle"])
+def test_a_segment_is_kept_through_every_fault(segment: World, front: Front, kind: str) -> None:
+    """People come, change and go while a call goes wrong: members are the segment's, and people's own stay,
+    although the ledger never heard who was created by the call without a reply."""
+    days = [range(1, 4), range(2, 7), range(4, 6), range(1, 6)]
+    for after, numbers in zip((6, 4, 5, 3), days, strict=True):
+        segment.sandbox.fault("salesforce", kind, after=after)
+        segment.have([row(n, segment=f"day {after}") for n in numbers]).deliver()
+        segment.sandbox.vendors["salesforce"].faults.clear()
+        assert segment.deliver().exit_code == 0
+        held = {key: found["Octo_Segment__c"] for key, found in members(front).items() if key != "c6"}
+        assert held == {f"c{n}": f"day {after}" for n in numbers if n != 6}
+        assert members(front)["c6"]["Status"] == "Responded"
+    assert segment.plan().changes == 0
