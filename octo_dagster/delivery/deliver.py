@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from octo_dagster.delivery.courier import Courier
@@ -52,6 +52,9 @@ class Delivery:
     run: str
     tally: Tally
     progress: Progress
+    running: deque[tuple[Sent, int]] = field(default_factory=deque)
+    """Batches in jobs of the destination that were not looked at yet, oldest first; how often each was sent
+    again."""
 
 
 def deliver(delivery: Delivery) -> None:
@@ -60,11 +63,16 @@ def deliver(delivery: Delivery) -> None:
     The plan must have passed its guards; nothing of the sync may be unsettled but waiting jobs."""
     log_invalid(delivery)
     lines = delivery.folder.lines(delivery.sync, delivery.plan.id)
-    for kind, group in groupby(lines, lambda line: line.kind):
-        for op, part in by_op(delivery, kind, group):
-            limits = delivery.courier.destination.limits(op, how_many(delivery.plan, kind))
-            for chunk in chunks(allowed(delivery, kind, part), limits, delivery, op):
-                send_all(delivery, op, chunk)
+    try:
+        for kind, group in groupby(lines, lambda line: line.kind):
+            for op, part in by_op(delivery, kind, group):
+                limits = delivery.courier.destination.limits(op, how_many(delivery.plan, kind))
+                for chunk in chunks(allowed(delivery, kind, part), limits, delivery, op):
+                    send_all(delivery, op, chunk)
+                finish(delivery, all_but=0)  # what is removed is gone before anything is added
+    except DeliveryError:
+        delivery.tally.waiting += sum(len(sent.lines) for sent, _ in delivery.running)
+        raise
 
 
 def log_invalid(delivery: Delivery) -> None:
@@ -176,22 +184,40 @@ def intended(delivery: Delivery, op: Op, lines: tuple[Line, ...]) -> Sent:
     return Sent(intent, op, lines, delivery.plan)
 
 
-def send_all(delivery: Delivery, op: Op, lines: tuple[Line, ...]) -> None:
-    """One chunk: halved as often as it is refused whole, sent again where it was not carried out."""
-    queue = deque([(lines, 0)])
+def send_all(delivery: Delivery, op: Op, lines: tuple[Line, ...], tries: int = 0) -> None:
+    """One chunk: halved as often as it is refused whole. Of its jobs as many run as the destination bears."""
+    queue = deque([lines])
     while queue:
-        part, tries = queue.popleft()
+        part = queue.popleft()
         try:
-            settled = send_one(delivery, intended(delivery, op, part))
+            answer = send_one(delivery, intended(delivery, op, part))
         except BatchRejected as refusal:
-            queue.extendleft((half, tries) for half in halves(delivery, op, part, str(refusal)))
+            queue.extendleft(halves(delivery, op, part, str(refusal)))
             continue
-        count(delivery, settled)
-        if settled.again and tries < RESENDS:
-            delivery.courier.around.sleep(2.0**tries - 1)
-            queue.appendleft((settled.again, tries + 1))
+        if isinstance(answer, Settled):
+            conclude(delivery, op, answer, tries)
         else:
-            delivery.tally.unsent += len(settled.again)
+            delivery.running.append((answer, tries))
+            finish(delivery, all_but=delivery.courier.destination.jobs_at_once - 1)
+
+
+def finish(delivery: Delivery, all_but: int) -> None:
+    """Settle the oldest jobs until no more than so many run."""
+    while len(delivery.running) > all_but:
+        sent, tries = delivery.running[0]
+        settled = settle_one(delivery.sync, delivery.ledger, delivery.courier, delivery.run, sent)
+        delivery.running.popleft()
+        conclude(delivery, sent.op, settled, tries)
+
+
+def conclude(delivery: Delivery, op: Op, settled: Settled, tries: int) -> None:
+    """Count what is settled; what was not carried out is sent again, a few times."""
+    count(delivery, settled)
+    if settled.again and tries < RESENDS:
+        delivery.courier.around.sleep(2.0**tries - 1)
+        send_all(delivery, op, settled.again, tries + 1)
+    else:
+        delivery.tally.unsent += len(settled.again)
 
 
 def halves(delivery: Delivery, op: Op, lines: tuple[Line, ...], reason: str) -> list[tuple[Line, ...]]:
@@ -211,8 +237,8 @@ def refuse(delivery: Delivery, op: Op, line: Line, reason: str) -> None:
     count(delivery, settled)
 
 
-def send_one(delivery: Delivery, sent: Sent) -> Settled:
-    """Intent on disk, the call, receipts on disk.
+def send_one(delivery: Delivery, sent: Sent) -> Settled | Sent:
+    """Intent on disk, the call, receipts on disk; or the batch, when a job of the destination has it.
 
     A batch that certainly was not sent leaves no intent behind. One that was not answered is settled
     at once; when even that fails its intent stays, for the next run."""
@@ -230,8 +256,8 @@ def send_one(delivery: Delivery, sent: Sent) -> Settled:
         ledger.withdraw(sync.name, sent.intent.id)
         raise
     if answer.token is not None:
-        sent = with_token(delivery, sent, answer.token)
-    if answer.token is not None or any(r.outcome is Outcome.UNKNOWN for r in answer.receipts):
+        return with_token(delivery, sent, answer.token)
+    if any(r.outcome is Outcome.UNKNOWN for r in answer.receipts):
         return settle_one(sync, ledger, delivery.courier, delivery.run, sent)
     receipts = delivery.courier.confirm(batch, answer.receipts)
     return close(sync, ledger, delivery.run, sent, receipts, sure=True)

@@ -77,6 +77,7 @@ class Zendesk(Destination[Desk]):
     modes: ClassVar[frozenset[Mode]] = frozenset(Mode)
     place: ClassVar[tuple[str, ...]] = ("object",)
     in_order: ClassVar[bool] = False
+    jobs_at_once: ClassVar[int] = 10  # of the thirty an account may have (reference, Job Statuses)
     poll_seconds: ClassVar[tuple[float, float]] = (1.0, 15.0)
 
     def key_problem(self, key_field: str) -> str | None:
