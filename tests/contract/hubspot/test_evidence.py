@@ -27,7 +27,7 @@ from connectors.sandbox.server import Sandbox
 from octo_dagster.model import Fields, Op
 from tests.contract.hubspot.front import ADA, BOB, EVE, TYPES, Front
 from tests.contract.hubspot.shapes import CALLS, ERROR, misfits
-from tests.vendors.hubspot import HUBSPOT, KEY
+from tests.vendors.hubspot import KEY
 
 MODELS: Mapping[str, tuple[Any, str]] = {
     "GET /crm/properties/V/contacts": (properties, "CollectionResponsePropertyNoPaging"),
@@ -45,12 +45,6 @@ MODELS: Mapping[str, tuple[Any, str]] = {
     "PUT /crm/lists/V/1/memberships/add": (lists, "MembershipsUpdateResponse"),
 }
 """The client's model of the reply, of the calls it has one for."""
-
-
-@pytest.fixture(autouse=True)
-def _signed_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in HUBSPOT.env.items():
-        monkeypatch.setenv(name, value)
 
 
 # HubSpot's own client ------------------------------------------------------------------------------
