@@ -81,7 +81,7 @@ class KlaviyoEvents(Twin):
         rest = [one for one in found if start is None or rank(one) > (start[0], start[1])]
         page = rest[:size]
         body: Record = {"data": [shown(one, self.metrics) for one in page]}
-        body["links"] = {"self": f"{HOST}/api/events", "prev": None, "next": None}
+        body["links"] = {"self": f"{HOST}/api/events"}
         if len(rest) > size:
             cursor = base64.b64encode(json.dumps(rank(page[-1])).encode()).decode()
             body["links"]["next"] = f"{HOST}/api/events?{urlencode({**asked, 'page[cursor]': cursor})}"
