@@ -21,6 +21,7 @@ from octo_dagster.bench import (
     pressure,
     priority,
     promotion,
+    quota,
     recommendations,
     rfm,
     rhythm,
@@ -88,6 +89,7 @@ PARTS = {
     "sources": Part("Sources", sources, of_sources),
     "plan": Part("Planning", planning, of_planning),
     "calls": Part("Calls", calls, of_calls),
+    "quota": Part("Under the vendors' quotas", quota, quota.figures),
     "delivery": Part("Delivery", delivery, of_delivery),
 }
 

@@ -20,7 +20,13 @@ from octo_dagster.config import Project
 from octo_dagster.delivery.courier import Surroundings
 from octo_dagster.run import Report, carry_out, prepare
 
-SERVE = "from connectors.sandbox.server import serve; serve(0, lambda address: print(address, flush=True))"
+SERVE = """
+from connectors.sandbox.server import Sandbox
+with Sandbox() as sandbox:
+    {}
+    print(sandbox.address, flush=True)
+    sandbox.thread.join()
+"""
 
 
 @dataclass(frozen=True)
@@ -56,9 +62,10 @@ def project(root: Path, sync: Mapping[str, Any]) -> Project:
 
 
 @contextmanager
-def sandbox() -> Iterator[tuple[str, psutil.Process]]:
-    """A fresh sandbox's address and process."""
-    with subprocess.Popen([sys.executable, "-c", SERVE], stdout=subprocess.PIPE, text=True) as process:
+def sandbox(first: str = "pass") -> Iterator[tuple[str, psutil.Process]]:
+    """A fresh sandbox's address and process; `first` is a statement about `sandbox`, for its own process."""
+    code = SERVE.format(first)
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
         if process.stdout is None:
             raise RuntimeError("the sandbox has no output")
         yield process.stdout.readline().strip(), psutil.Process(process.pid)
