@@ -32,6 +32,8 @@ NEEDED = {
 }
 """User permission (Object Reference, UserPermissionAccess: those of the caller) → what is not possible
 without it."""
+MARKETING = "; campaigns are for users whose Marketing User box is ticked"
+"""Object Reference, CampaignMember and CampaignMemberStatus, Special Access Rules and Usage."""
 RIGHTS = {
     "createable": ("Create", "made"),
     "updateable": ("Edit", "changed"),
@@ -46,6 +48,7 @@ def look(org: Org, people: People) -> Survey:
     listed = {one["name"]: one for one in org.call("GET", "sobjects").json()["sobjects"]}
     if org.name not in listed:
         lost = f"Read on {org.name}: this user may not see the object, or the org has none"
+        lost += MARKETING if org.name == members.NAME else ""
         return Survey(places=places(org, listed), missing=(lost,))
     return Survey(
         fields={field["name"]: told(field) for field in org.fields().values() if writable(field)},

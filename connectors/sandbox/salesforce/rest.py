@@ -132,7 +132,7 @@ class Rest(Twin):
     def resources(self, request: Request, version: str) -> Response:
         base = f"/services/data/v{version}"
         told = {name: f"{base}/{name}" for name in ("sobjects", "query", "limits", "composite", "tooling")}
-        identity = f"https://login.salesforce.com/id/{self.org(request).id}/{CALLER}"
+        identity = f"https://octo.my.salesforce.com/id/{self.org(request).id}/{CALLER}"
         return as_json({**told, "identity": identity})
 
     @route("GET", f"{DATA}/sobjects")

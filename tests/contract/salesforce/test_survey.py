@@ -77,6 +77,12 @@ def test_an_object_that_is_not_there_is_a_missing_permission(front: Front) -> No
     seen = front.destination.survey(front.api)
     assert seen.missing == ("Read on Contact: this user may not see the object, or the org has none",)
     assert (seen.fields, "campaign" in seen.places) == ({}, False)
+    front.settings = {"object": "CampaignMember", "campaign": "Winback"}
+    front.campaign("Winback")
+    front.open()
+    front.org.forbidden.add(("CampaignMember", "queryable"))
+    (line,) = front.destination.survey(front.api).missing
+    assert line.endswith("campaigns are for users whose Marketing User box is ticked")
 
 
 @pytest.mark.parametrize(("object", "line"), [("CampaignMember", "Delete on"), ("Task", "Edit Tasks")])
