@@ -40,12 +40,12 @@ class Values(Twin):
     @route("PUT", f"{BASE}/values/<where>")
     def put_values(self, request: Request, name: str, where: str) -> Response:
         book, body = self.changing(request, name)
-        return answered(put(book, area(book, where).inside(), body, request.args, ""))
+        return answered(put(book, area(book, where).inside(), body, request.args))
 
     @route("POST", f"{BASE}/values:batchUpdate")
     def put_many(self, request: Request, name: str) -> Response:
         book, body = self.changing(request, name)
-        told = [put(book, area(book, one["range"]).inside(), one, body, "") for one in body.get("data", [])]
+        told = [put(book, area(book, one["range"]).inside(), one, body) for one in body.get("data", [])]
         sums = {
             f"total{name}": sum(one[name.replace("Updated", "updated")] for one in told)
             for name in ("UpdatedRows", "UpdatedColumns", "UpdatedCells")
@@ -54,10 +54,14 @@ class Values(Twin):
 
     @route("POST", f"{BASE}/values/<where>:append")
     def append_values(self, request: Request, name: str, where: str) -> Response:
-        """After the last row of the table found at the range; this twin takes all of a tab for one table."""
+        """After the last row of the table found at the range; at the range itself when its row is empty.
+
+        This twin takes all of a tab for one table."""
         book, body = self.changing(request, name)
         found = area(book, where).inside()
         tab, used = found.tab, found.tab.used()
+        if not any(cell.value for cell in tab.rows[found.top].values()):
+            used = found.top
         short = used + len(body.get("values", [])) - len(tab.rows)
         tab.rows += [{} for _ in range(short)]
         at = Area(tab, used, used + len(body.get("values", [])), found.left, None)
@@ -65,7 +69,7 @@ class Values(Twin):
         if used:
             last = max(column for row in tab.rows[:used] for column in row) + 1
             told["tableRange"] = str(Area(tab, 0, used, found.left, last))
-        return answered(told | {"updates": put(book, at, body, request.args, "")})
+        return answered(told | {"updates": put(book, at, body, request.args, appended=True)})
 
     @route("POST", f"{BASE}/values/<where>:clear")
     def clear_values(self, request: Request, name: str, where: str) -> Response:
@@ -116,10 +120,10 @@ def render_cell(cell: Cell, how: str) -> Any:
 
 
 def put(
-    book: Book, found: Area, said: Mapping[str, Any], asked: Mapping[str, Any], default: str
+    book: Book, found: Area, said: Mapping[str, Any], asked: Mapping[str, Any], *, appended: bool = False
 ) -> dict[str, Any]:
     """Write rows of values from a corner on; None leaves a cell, the empty text empties it."""
-    if asked.get("valueInputOption", default) not in ENTRY:
+    if asked.get("valueInputOption") not in ENTRY:
         raise invalid("'valueInputOption' is required but not specified")
     enter, rows = ENTRY[asked["valueInputOption"]], said.get("values", [])
     if said.get("majorDimension") == "COLUMNS":
@@ -128,18 +132,20 @@ def put(
     tried = Area(found.tab, found.top, found.top + height, found.left, found.left + width)
     if found.top + height > len(found.tab.rows) or found.left + width > found.tab.columns:
         raise invalid(f"Range ({tried}) exceeds grid limits. Max rows: {len(found.tab.rows)}")
-    written = 0
-    for down, row in enumerate(rows):
-        for across, value in enumerate(row):
-            if value is not None:
-                place = found.top + down, found.left + across
-                found.tab.put(*place, replace(found.tab.cell(*place), value=enter(value)))
-                written += 1
-    told: dict[str, Any] = {"spreadsheetId": book.id, "updatedRange": str(tried)}
-    told |= {"updatedRows": height, "updatedColumns": width, "updatedCells": written}
+    written = [
+        (down, across) for down, row in enumerate(rows) for across, one in enumerate(row) if one is not None
+    ]
+    for down, across in written:
+        place = found.top + down, found.left + across
+        found.tab.put(*place, replace(found.tab.cell(*place), value=enter(rows[down][across])))
+    touched = [{at[0] for at in written}, {at[1] for at in written}]
+    ends = [max(at, default=0) + 1 for at in touched]
+    done = replace(tried, bottom=found.top + ends[0], right=found.left + ends[1])
+    told: dict[str, Any] = {"spreadsheetId": book.id, "updatedRange": str(done)}
+    told |= {"updatedRows": len(touched[0]), "updatedColumns": len(touched[1]), "updatedCells": len(written)}
     if str(asked.get("includeValuesInResponse")).lower() == "true":
         how = {"valueRenderOption": asked.get("responseValueRenderOption", "FORMATTED_VALUE")}
-        told["updatedData"] = values(found, how)
+        told["updatedData"] = values(done if appended else found, how)  # as recorded
     return told
 
 
