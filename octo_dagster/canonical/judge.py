@@ -46,7 +46,7 @@ def judged(
         raise ConfigError(
             f"{intake.name}.yaml: tables.{table}.columns.customer_id.by: no source has customers"
         )
-    connection.execute(f"create temp view source_{number} as {said(intake, table, raw)}")
+    connection.execute(f"create temp view source_{number} as {said(intake, table, raw, tables)}")
     faults = list(field_faults(contract, told, tables, now))
     if table == "orders":
         faults.append(("currency", f"currency not in {currencies(intake)}", "unknown currency"))
@@ -69,7 +69,7 @@ def types(connection: duckdb.DuckDBPyConnection, name: str) -> list[tuple[str, s
     return [(column, str(kind)) for column, kind in zip(relation.columns, relation.types, strict=True)]
 
 
-def said(intake: Intake, table: str, raw: dict[str, str]) -> str:
+def said(intake: Intake, table: str, raw: dict[str, str], tables: set[str]) -> str:
     """Every field as the source spells it and as we read it, the key, and what orders the versions."""
     told, contract = intake.tables[table], CONTRACTS[table]
     parts = []
@@ -85,7 +85,8 @@ def said(intake: Intake, table: str, raw: dict[str, str]) -> str:
     cursor = newest(told, contract, raw)
     mapped = ", ".join(quoted(name) for name in told.wanted)
     read = f"""select {", ".join(parts)}, {quoted(told.cursor) if told.cursor else "null"} as _at,
-        {gone(intake, told, raw)} as _gone, _loaded_at, _origin, _fault, hash({mapped}) as _hash
+        {gone(intake, told, raw)}{without_whole(intake, table, tables)} as _gone,
+        _loaded_at, _origin, _fault, hash({mapped}) as _hash
         from {quoted(intake.raw(table))}"""
     # Keys and cursors are made of what was read, one step out: a user's column may have the field's name.
     return f"""select *, {key} as _key, {cursor.sql} as _cursor, {magnitude(cursor)} as _magnitude
@@ -161,6 +162,22 @@ def gone(intake: Intake, told: TableIntake, raw: dict[str, str]) -> str:
         return f"(_deleted or coalesce({column}, false))"
     word = f"lower(coalesce(trim(cast({column} as varchar)), ''))"
     return f"(_deleted or {word} not in ('', '0', 'f', 'false', 'n', 'no'))"
+
+
+def without_whole(intake: Intake, table: str, tables: set[str]) -> str:
+    """Or what the row belongs to was deleted at the source: the lines of an order go with it."""
+    told = intake.tables[table].deletes
+    if not isinstance(told, Within):
+        return ""
+    for field in CONTRACTS[table].fields:
+        column, whole = intake.tables[table].columns.get(field.name), field.references or ""
+        if not (column and column.from_ == told.within and whole in intake.tables and whole in tables):
+            continue
+        key = quoted(str(intake.tables[whole].columns[field.name].from_))
+        dead = f"select cast({key} as varchar) from {quoted(intake.raw(whole))} where _deleted"
+        part = f"cast({quoted(told.within)} as varchar)"
+        return f" or coalesce({part} in ({dead}) and {part} not in (select {field.name} from {whole}), false)"
+    return ""
 
 
 def ranked(source: str, rereads: bool) -> str:

@@ -150,6 +150,7 @@ class Listing:
         quiet = RuntimeConfiguration(dlthub_telemetry=False)  # given, so that no file of dlt's is looked for
         client = RESTClient(self.root, auth=self.auth, session=self.http, config=quiet)
         params, body = self.asked(resource, begin)
+        last: list[Row] = []
         try:
             for page in client.paginate(
                 path,
@@ -159,7 +160,11 @@ class Listing:
                 paginator=paginator,
                 data_selector=resource.records,
             ):
-                yield judged(resource, page), resource.pages.count(page.response)
+                records = judged(resource, page)
+                if records and records == last:
+                    raise SourceError(f"{path}: the same page came twice: `pages` is not how it pages")
+                last = records
+                yield records, resource.pages.count(page.response)
         except (requests.exceptions.RequestException, ValueError, KeyError) as error:
             # dlt's own words quote the whole reply, people and all.
             raise SourceError(f"{path}: pages cannot be turned: {type(error).__name__}") from None

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
+
+NUMBER = r"-?\d+(\.\d+)?"
 
 
 def moment(spelled: Any) -> datetime:
@@ -17,8 +20,8 @@ def moment(spelled: Any) -> datetime:
 
 def earlier(spelled: Any, seconds: int) -> Any:
     """A cursor that many seconds (or units) before, spelled the same way."""
-    if isinstance(spelled, int | float) or re.fullmatch(r"-?\d+", str(spelled)):
-        return type(spelled)(int(spelled) - seconds)
+    if re.fullmatch(NUMBER, str(spelled)):
+        return type(spelled)(Decimal(str(spelled)) - seconds)
     made = datetime.fromisoformat(spelled) - timedelta(seconds=seconds)
     fine = "milliseconds" if re.search(r"\.\d{3}(?!\d)", spelled) else "auto"
     text = made.isoformat(sep="T" if "T" in spelled else " ", timespec=fine)
@@ -29,6 +32,6 @@ def size(spelled: str | None) -> tuple[int, float, str]:
     """What orders cursors: numbers and times by their size, everything else by its letters, before them."""
     text = spelled or ""
     try:
-        return (1, float(text) if re.fullmatch(r"-?\d+(\.\d+)?", text) else moment(text).timestamp(), "")
+        return (1, float(text) if re.fullmatch(NUMBER, text) else moment(text).timestamp(), "")
     except ValueError:
         return (0, 0.0, text)

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from connectors.sources.rest.order import earlier, moment, size
+from connectors.sources.rest.order import NUMBER, earlier, moment, size
 from connectors.sources.rest.pages import OnePage, Pages
 
 NEEDS_SINCE = "{since}"
@@ -44,7 +44,7 @@ class Since(Told):
 
     def known(self, reached: str | None, now: float) -> str | None:
         """A cursor as far as it can be relied on: a time that is still to come is cut to this moment."""
-        if reached is None or re.fullmatch(r"-?\d+", reached) or not size(reached)[0]:
+        if reached is None or re.fullmatch(NUMBER, reached) or not size(reached)[0]:
             return reached
         told = datetime.fromisoformat(reached)
         limit = datetime.fromtimestamp(int(now), told.tzinfo or ZoneInfo(self.zone))

@@ -198,7 +198,12 @@ def said(reply: requests.Response | None) -> str:
     told = body if isinstance(body, dict) else {}
     first = (listed(reply, "errors") or [told])[0]
     words = first if isinstance(first, dict) else {"message": first}
-    code = words.get("code") or (words.get("extensions") or {}).get("code") or told.get("code")
+    code = (
+        words.get("code")
+        or told.get("error")
+        or (words.get("extensions") or {}).get("code")
+        or told.get("code")
+    )
     text = words.get("detail") or words.get("message") or words.get("title") or told.get("errors")
     short = str(text)[:200] if isinstance(text, str) and "@" not in text else ""
     return " ".join(str(part) for part in (reply.status_code, code, short) if part)

@@ -113,6 +113,23 @@ def test_test_orders_are_no_orders(front: Front) -> None:
     front.check("orders", "order_lines")
 
 
+@at("woocommerce")
+def test_the_lines_of_a_deleted_order_go_with_it(front: Front) -> None:
+    """An order put into the bin leaves with its lines, none of them a rejected row; taken out, it is back."""
+    front.stock(3)
+    front.pull()
+    binned = front.orders.pop(2)
+    front.twin.put("orders", 2, status="trash")
+    front.clock.sleep(60)
+    front.pull()
+    front.check()
+    assert rejected_rows(front.warehouse) == []
+    front.order(binned)
+    front.clock.sleep(60)
+    front.pull()
+    front.check()
+
+
 def source(**told: Any) -> Rest:
     given = {"base_url": "https://a.klaviyo.com/api", "sandbox": "klaviyo_events"} | told
     resources = {
@@ -153,6 +170,19 @@ def test_a_misspelled_path_and_a_missing_list_are_said(front: Front, monkeypatch
         source(resources=elsewhere).read(pull)
     with pytest.raises(ConfigError, match="no resource 'visits'; there are events"):
         source().read(replace(pull, table="visits"))
+
+
+@at("woocommerce")
+def test_a_list_that_does_not_page_as_told_ends(front: Front) -> None:
+    """An API that gives its first page whatever is asked for is found out, and not read for ever."""
+    front.stock(0)
+    pages = {"by": "number", "params": {"seite": "{page}"}, "size": 3}
+    auth = {"by": "basic", "user": "ck_sandbox", "password": {"env": "WOOCOMMERCE_SECRET"}}
+    told = {"base_url": "https://x.com/wp-json/wc/v3", "sandbox": "woocommerce", "auth": auth, "headers": {}}
+    told |= {"resources": {"customers": {"path": "customers", "params": {"role": "all"}, "pages": pages}}}
+    pull = Pull("customers", columns=("id",), outside=Outside(front.sandbox.address))
+    with pytest.raises(SourceError, match="the same page came twice"):
+        source(**told).read(pull)
 
 
 ALONE = """
