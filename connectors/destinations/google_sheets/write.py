@@ -87,10 +87,9 @@ def delete(book: Book, batch: Batch, order: Order | None) -> Sent:
     kept = {name for name, row in rows.items() if written_on(lines[row], ours)}
     blank: dict[str, Cells] = {name: dict.fromkeys(f for f in seen.places if f != seen.key) for name in kept}
     gone = {name: row for name, row in rows.items() if name not in kept}
-    cleared = carry_out(book, seen, blank, {}, None if gone else order)
     if gone:
-        take_out(book, seen, gone, order if kept else None)
-    arrived = (asked - kept) | cleared
+        seen = take_out(book, seen, gone)
+    arrived = (asked - kept) | carry_out(book, seen, blank, {}, order)
     return Sent(tuple(receipt(change, refused, arrived) for change in batch.changes))
 
 
@@ -248,15 +247,14 @@ def in_step(seen: Table, rows: Mapping[int, Cells], met: Sequence[Seen], *, sort
     return seen
 
 
-def take_out(book: Book, seen: Table, gone: Mapping[str, int], order: Order | None) -> None:
-    """Delete rows just looked at. Fatal when others went instead of them: that only a person can mend."""
+def take_out(book: Book, seen: Table, gone: Mapping[str, int]) -> Table:
+    """Delete rows just looked at; what was read, as it is now.
+
+    Fatal when others went instead of them: that only a person can mend."""
     tab, place = book.here(), seen.places[seen.key]
     asked: list[Request] = deletions(tab.id, gone.values())
     if len(gone) >= seen.height:  # Sheets never deletes the last row below a frozen header
         asked.insert(0, more_rows(tab.id, 1))
-    if order:
-        by = [seen.places[order.field], place]
-        asked.append(sorting(tab.id, by, descending=order.descending))
     book.table = None
     met = named(book.change(asked, [f"{letters(place)}:{letters(place)}"]), {seen.key: place})
     left = {fold(held[seen.key]) for row, held in met if row}
@@ -265,5 +263,5 @@ def take_out(book: Book, seen: Table, gone: Mapping[str, int], order: Order | No
             f"google_sheets: somebody moved rows of {book.title!r} in the very moment Octo deleted "
             f"{len(gone)}, so others may be gone instead; look at the last change {HISTORY}"
         )
-    if not order:
-        book.table = seen.without({*gone.values()})
+    book.table = seen.without({*gone.values()})
+    return book.table
