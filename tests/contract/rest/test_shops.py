@@ -101,7 +101,7 @@ def test_a_list_that_fails_half_way_leaves_nothing(front: Front) -> None:
 
 @pytest.mark.parametrize("fault", ["throttle", "drop_after"])
 def test_a_stumble_half_way_is_waited_out(front: Front, fault: str) -> None:
-    """Throttling, a server in trouble and a lost connection in the middle of a list cost time and no row."""
+    """Throttling and lost replies in the middle of a list cost time and no row."""
     front.stock(8)
     front.sandbox.fault(front.vendor.name, fault, path="orders|graphql", after=2, times=2, seconds=7)
     assert front.fetch("orders")["orders"].rows == 8
