@@ -12,6 +12,7 @@ on disk, then renamed. Where it is found under neither name it was picked up.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -85,6 +86,12 @@ class File(Destination[Desk]):
             return Csv(self.csv)
         return Workbook() if self.name.endswith(".xlsx") else Lines()
 
+    def alone(self) -> str | None:
+        """Of two deliveries into one file, one waits for the other."""
+        if self.holds == "changes":
+            return None
+        return f"file-{hashlib.sha256(f'{self.to.account}/{self.name}'.encode()).hexdigest()[:16]}"
+
     def hosts(self) -> Mapping[str, str]:
         return self.to.leads()
 
@@ -95,7 +102,7 @@ class File(Destination[Desk]):
         api.types = types
 
     def limits(self, op: Op, rows: int) -> Limits:
-        """Each batch writes the file anew; so many rows of ten columns are about 0.4 GB while it does."""
+        """Each batch writes the file anew; so many rows of ten columns are about 0.3 GB while it does."""
         return Limits(rows=200_000)
 
     def account(self, api: Desk) -> str:

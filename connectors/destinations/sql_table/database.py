@@ -128,7 +128,7 @@ class Database:
             try:
                 connection.commit()
             except sa.exc.SQLAlchemyError as error:
-                if lost(error):
+                if not answered(error):
                     raise Unanswered(f"sql_table: no answer to COMMIT: {said(error)}") from error
                 raise
 
@@ -153,6 +153,17 @@ def meant(error: Exception) -> DeliveryError:
     if state.startswith(AGAIN_CLASSES) or code in AGAIN_ERRORS or lost(error) or "is locked" in words:
         return Retryable(words)
     return Fatal(words)
+
+
+def answered(error: Exception) -> bool:
+    """Whether the server itself refused, so that nothing was done; all else may come after it was done."""
+    cause = getattr(error, "orig", None) or error
+    if isinstance(cause, psycopg.Error):
+        return bool(cause.sqlstate) and not str(cause.sqlstate).startswith(("08", "57"))
+    code = cause.args[0] if cause.args else None
+    return isinstance(cause, sqlite3.Error) or (
+        isinstance(code, int) and (code in ROW_ERRORS or code in (1205, 1213))
+    )
 
 
 def lost(error: Exception) -> bool:

@@ -27,7 +27,7 @@ def mysql() -> Iterator[sa.URL]:
         pytest.skip("there is no mariadbd, and OCTO_MYSQL names no database")
     with tempfile.TemporaryDirectory(prefix="octo-my-", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o755)
-        data, door = f"--datadir={folder}/data", f"{folder}/socket"
+        data = f"--datadir={folder}/data"
         user = ["--user=mysql"] if os.geteuid() == 0 else []
         make = [
             "mariadb-install-db",
@@ -46,23 +46,20 @@ def mysql() -> Iterator[sa.URL]:
             *user,
         ]
         with subprocess.Popen(serve, stderr=subprocess.DEVNULL) as process:
-            url = sa.URL.create("mysql+pymysql", "root", query={"unix_socket": f"{folder}/data/socket"})
-            yield ready(url)
+            yield ready(Path(folder, "data", "socket"))
             process.terminate()
-            assert door
 
 
-def ready(url: sa.URL) -> sa.URL:
-    """The address of a database made for the tests, once the server answers."""
-    engine = sa.create_engine(url, poolclass=sa.NullPool)
-    for _ in range(100):
-        try:
-            with engine.connect() as connection:
-                connection.exec_driver_sql("create database octo")
-            return url.set(database="octo")
-        except sa.exc.OperationalError:
-            time.sleep(0.1)
-    raise AssertionError("MariaDB does not answer")
+def ready(door: Path) -> sa.URL:
+    """The address of a database made for the tests, once the server answers at its socket."""
+    url = sa.URL.create("mysql+pymysql", "root", query={"unix_socket": str(door)})
+    for _ in range(600):
+        if door.exists():
+            break
+        time.sleep(0.1)
+    with sa.create_engine(url, poolclass=sa.NullPool).connect() as connection:
+        connection.exec_driver_sql("create database octo")
+    return url.set(database="octo")
 
 
 class Door:
