@@ -77,6 +77,8 @@ class Survey:
     """The fields of these that may be the sync's key, the best first."""
     places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Setting (`list`, `object`, `sheet`) → what it may name here, as the setting would name it."""
+    needs: Mapping[str, str] = field(default_factory=dict)
+    """The fields no new record can be without → a template of the profile's columns that fills them."""
     missing: tuple[str, ...] = ()
     """A line for each permission that is missing: its name there, and what cannot be done without."""
 
@@ -112,8 +114,7 @@ class Destination(BaseModel, ABC, Generic[ApiT]):
     poll_seconds: ClassVar[tuple[float, float]] = (0.5, 30.0)
     """First and longest wait between two looks at an unfinished job."""
     patience: ClassVar[float] = 900.0
-    """Seconds a run watches one unfinished job before it leaves it to the next run. 0: it looks once, where
-    the vendor takes so long that to wait for one job would only keep the next from being sent."""
+    """Seconds a run watches one unfinished job before it leaves it to the next run."""
     untyped: ClassVar[bool] = False
     """Whether what it holds does not say of which type it is (a CSV file); `expect` then tells it."""
 

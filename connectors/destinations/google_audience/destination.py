@@ -7,9 +7,9 @@
     terms: accepted
     key.to: email or phone
 
-What leaves is hashed. Google works for half an hour on what it was sent, so a run leaves its requests and the
-next one, or `octo settle`, asks what became of them, person by person. People are added and removed by what
-names them: nothing here can empty a list, or delete one.
+What leaves is hashed. Google works for half an hour on what it was sent; what became of it is asked person by
+person, by this run or, should it take over an hour, by the next. People are added and removed by what names
+them: nothing here can empty a list, or delete one.
 """
 
 from __future__ import annotations
@@ -92,7 +92,8 @@ class GoogleAudience(Destination[Ads]):
         Rate(300, 60.0, r"requestStatus:"),
     )
     in_order: ClassVar = False  # requests are carried out side by side
-    patience: ClassVar = 0.0
+    jobs_at_once: ClassVar = 100
+    patience: ClassVar = 3_600.0
     poll_seconds: ClassVar = (60.0, 600.0)
 
     def key_problem(self, key_field: str) -> str | None:

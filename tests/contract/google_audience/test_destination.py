@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from connectors.destinations.google_audience.ads import refused_members
 from connectors.destinations.google_audience.destination import GoogleAudience
 from connectors.destinations.google_audience.verdict import Verdict, verdict
 from connectors.sandbox.server import Sandbox
+from octo_dagster.delivery.courier import Surroundings
 from octo_dagster.delivery.ledger_tables import CHANGELOG
 from octo_dagster.errors import ConfigError, Fatal, Retryable, Unanswered
 from octo_dagster.model import Change, FieldType, Op, Outcome
@@ -59,14 +60,54 @@ def reasons(shop: World) -> dict[str, str]:
     return {line["key"]: line["reason"] for line in shop.project.ledger.read(query)}
 
 
+class Hasty(World):
+    """A world whose runs look once and go."""
+
+    @property
+    def around(self) -> Surroundings:
+        return Surroundings(sandbox=self.sandbox.address, sleep=self.slept.append, patience=0.0)
+
+
+@dataclass
+class Patient(World):
+    """A world in which waiting takes the clock's time."""
+
+    clock: Clock = field(default_factory=Clock)
+
+    @property
+    def around(self) -> Surroundings:
+        return Surroundings(sandbox=self.sandbox.address, sleep=self.clock.sleep, clock=self.clock)
+
+
+def slow(shop: World, clock: Clock) -> None:
+    """Google as it is in life."""
+    twin(shop).clock, twin(shop).job_seconds, twin(shop).token_seconds = clock, HALF_AN_HOUR, 1e9
+
+
+def test_a_run_waits_for_google(shop: World, sandbox: Sandbox) -> None:
+    """What is sent is worked on for half an hour side by side; who leaves is out before who is new is told."""
+    patient = Patient(shop.folder, sandbox, "google_audience", shop.said)
+    slow(shop, patient.clock)
+    patient.have([row(1), row(2)])
+    began = patient.clock()
+    report = patient.deliver()
+    assert (report.tally.accepted, report.exit_code) == (2, 0)
+    assert HALF_AN_HOUR <= patient.clock() - began < 2 * HALF_AN_HOUR
+    patient.have([row(2), row(3)])
+    began = patient.clock()
+    assert patient.deliver().exit_code == 0
+    assert 2 * HALF_AN_HOUR <= patient.clock() - began < 4 * HALF_AN_HOUR
+    assert held(shop) == ["customer2@example.com", "customer3@example.com"]
+
+
 def test_google_takes_its_time(shop: World, sandbox: Sandbox) -> None:
-    """The run leaves its request, claiming nothing; the next one asks, believes the answer, and sends nothing."""
+    """A run out of patience leaves its request, claiming nothing; the next one asks, believes the answer, and
+    sends nothing."""
     clock = Clock()
-    twin(shop).clock, twin(shop).job_seconds = clock, HALF_AN_HOUR
-    twin(shop).token_seconds = 1e9
+    slow(shop, clock)
+    shop = Hasty(shop.folder, sandbox, "google_audience", shop.said)
     first = shop.have([row(n) for n in range(1, 6)]).deliver()
     assert (first.tally.accepted, first.tally.waiting, first.exit_code) == (0, 5, 6)
-    assert shop.slept == []  # whoever waits for one request would keep the next from being sent
     soon = shop.plan()
     assert (soon.changes, soon.counts.waiting) == (0, 5)
     clock.sleep(HALF_AN_HOUR)
@@ -79,8 +120,8 @@ def test_google_takes_its_time(shop: World, sandbox: Sandbox) -> None:
 def test_who_leaves_meanwhile_is_taken_back_once_it_is_known(shop: World) -> None:
     """A customer who withdraws while Google works on adding him is taken back by the next run."""
     clock = Clock()
-    twin(shop).clock, twin(shop).token_seconds = clock, 1e9
-    twin(shop).job_seconds = HALF_AN_HOUR
+    slow(shop, clock)
+    shop = Hasty(shop.folder, shop.sandbox, "google_audience", shop.said)
     shop.have([row(1), row(2)]).deliver()
     clock.sleep(HALF_AN_HOUR)
     report = shop.have([row(2)]).deliver()
