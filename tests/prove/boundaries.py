@@ -17,6 +17,7 @@ from typing import Any
 
 import psycopg
 
+from connectors.destinations.file.places import Folder
 from octo_dagster.delivery import draw
 from octo_dagster.delivery.courier import Courier
 from octo_dagster.delivery.http import Exchange
@@ -42,6 +43,7 @@ WATCHED = {
         "end_run": Ledger.end_run,
         "plan": draw.write,
         "commit": psycopg.Connection.commit,
+        "file": Folder.stage_as,
     }.items()
 }
 
