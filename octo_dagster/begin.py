@@ -155,7 +155,7 @@ def chosen(
     made: dict[str, Any] = dict(known)
     lacking: list[str] = []
     for name, one in model.model_fields.items():
-        kind = first_model(one)
+        kind = fitting(one, known.get(name))
         if kind is Secret and (one.is_required() or name in known):
             made[name] = {"env": str(known.get(name, f"{prefix}_{name.upper()}"))}
         elif kind is not None and kind is not Secret and (one.is_required() or name in known):
@@ -166,9 +166,12 @@ def chosen(
     return made, lacking
 
 
-def first_model(one: FieldInfo) -> type[BaseModel] | None:
-    """The model a setting is made of, the first where there are several ways; None for a plain value."""
-    return next(models(one.annotation), None)
+def fitting(one: FieldInfo, said: Any) -> type[BaseModel] | None:
+    """The model a setting is made of; where there are several ways, the first that knows what is said. None
+    for a plain value."""
+    ways = list(models(one.annotation))
+    names = set(said) if isinstance(said, Mapping) else set()
+    return next((way for way in ways if names <= way.model_fields.keys()), ways[0] if ways else None)
 
 
 def models(annotation: Any) -> Iterator[type[BaseModel]]:
@@ -209,6 +212,8 @@ def written(
         f"key: {flow({'from': origin, 'to': key})}",
         "fields:",
     ]
+    for name, template in seen.needs.items():
+        lines.append(f"  - {flow({'template': template, 'to': name, 'create_only': True})}    # needed")
     for column, kind in columns.items():
         there = alike(column, kind, seen)
         mapping = {"from": column, "to": there or destination.spelling(column), "type": kind.value}
@@ -229,7 +234,8 @@ def flow(value: Mapping[str, Any]) -> str:
 
 def alike(column: str, kind: FieldType, seen: Survey) -> str | None:
     """The account's field of this name, but for case and punctuation, if it holds the type."""
-    fit = [name for name, held in seen.fields.items() if held is kind and plain(name) == plain(column)]
+    holds = {kind, FieldType.DECIMAL} if kind is FieldType.INTEGER else {kind}
+    fit = [name for name, held in seen.fields.items() if held in holds and plain(name) == plain(column)]
     return fit[0] if fit else None
 
 

@@ -48,6 +48,7 @@ def plain(survey: Survey) -> dict[str, Any]:
         "fields": dict(survey.fields),
         "keys": survey.keys,
         "places": dict(survey.places),
+        "needs": dict(survey.needs),
         "missing": survey.missing,
     }
 

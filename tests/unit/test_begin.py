@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import yaml
 from typer.testing import CliRunner
@@ -17,7 +21,30 @@ from octo_dagster.cli import app
 from octo_dagster.config import Project
 from octo_dagster.errors import ConfigError, OctoError
 from tests.vendors.brevo import BREVO
+from tests.vendors.every import EXAMINEES
+from tests.vendors.examinee import Examinee
 from tests.vendors.webhook import WEBHOOK
+
+PEOPLE = [
+    {
+        "customer_id": f"c{n}",
+        "email": f"customer{n}@example.com",
+        "first_name": "Ada",
+        "last_name": f"Number {n}",
+        "orders": n,
+        "first_order_at": datetime.fromisoformat(f"2026-11-0{n}T10:00:00"),
+        "rfm_recency": 6,
+        "rfm_frequency_monetary": 6,
+        "rfm_segment": "Best active customers",
+        "rfm_orders": n,
+        "rfm_revenue": Decimal("12.50"),
+        "rfm_last_order_at": date(2026, 11, n),
+        "rfi_label": "recent purchase",
+        "passive_segment": None,
+        "promophilia_class": "low",
+    }
+    for n in range(1, 9)
+]
 
 
 @pytest.fixture
@@ -120,3 +147,39 @@ def test_a_shipped_score_gives_way_to_ones_own(tmp_path: Path) -> None:
     project = Project(tmp_path, tmp_path / ".octo")
     assert {"rfm", "rhythm"} <= project.scores.keys()
     assert [column.name for column in project.scores["delay_between_purchases"].columns] == ["my_orders"]
+
+
+CONNECTED = [examinee for examinee in EXAMINEES if examinee.look is None]
+
+
+@pytest.mark.parametrize("examinee", CONNECTED, ids=lambda examinee: examinee.name)
+def test_from_nothing_to_five_customers(
+    examinee: Examinee, tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of every tool that keeps columns: `init` writes a sync of it, `check --connect` finds nothing amiss and
+    says what is to be made, and the first five customers are delivered."""
+    monkeypatch.setenv("OCTO_SANDBOX", sandbox.address)
+    for name, value in examinee.env.items():
+        monkeypatch.setenv(name, value)
+    examinee.prepare(sandbox.twin(examinee.name))
+    said = [f"--set={name}={value}" for name, value in flat(examinee.settings) if name != "type"]
+    octo("init", str(tmp_path), "--tool", examinee.name, *said)
+    monkeypatch.setenv("OCTO_PROJECT", str(tmp_path))
+    project = Project(tmp_path, tmp_path / ".octo")
+    project.warehouse.replace("customer_profile", pa.Table.from_pylist(PEOPLE), {"as_of": "2026-11-22"})
+    (seen,) = octo("check", "--connect")
+    assert (seen["error"], seen["problems"]) == (None, [])
+    assert seen["account"]
+    done = octo("deliver", examinee.name, "--limit", "5")
+    assert (done["tally"]["accepted"], done["exit_code"]) == (5, 0)
+
+
+def flat(settings: Mapping[str, Any], inside: str = "") -> Iterator[tuple[str, Any]]:
+    """Settings as `--set` takes them: dots for what is inside another, a secret by its variable's name."""
+    for name, value in settings.items():
+        if isinstance(value, Mapping) and set(value) == {"env"}:
+            yield f"{inside}{name}", value["env"]
+        elif isinstance(value, Mapping):
+            yield from flat(value, f"{inside}{name}.")
+        else:
+            yield f"{inside}{name}", json.dumps(value)

@@ -13,7 +13,7 @@ from typing import Any
 
 import gspread
 import requests
-from google.auth.transport.requests import Request as Carrier
+from google.auth.transport.requests import Request as Lent
 from google.oauth2.service_account import Credentials
 from gspread.urls import SPREADSHEET_BATCH_UPDATE_URL, SPREADSHEET_URL
 
@@ -46,6 +46,13 @@ class Line:
 
     values: Mapping[int, Mapping[str, Any]]
     remarks: bool
+
+
+class Carrier(Lent):
+    """Signing in over our session, and leaving it open: Google's own closes what it was lent."""
+
+    def __del__(self) -> None:
+        self.session = None  # type: ignore[assignment]
 
 
 def token(secret: str, name: str, http: requests.Session) -> str:

@@ -37,7 +37,7 @@ def look_round(api: Api) -> Survey:
     if NEEDED["/api/lists"] not in missing:
         rows = api.pages("/api/lists", {"sort": "created", "page[size]": LISTS_PAGE})
         lists = tuple(dict.fromkeys(str(row["attributes"]["name"]) for row in rows))
-    return Survey(fields, KEYS, {"list": lists}, tuple(missing))
+    return Survey(fields, KEYS, {"list": lists}, missing=tuple(missing))
 
 
 def kinds(profiles: Any) -> Mapping[str, FieldType | None]:

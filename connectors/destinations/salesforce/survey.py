@@ -39,6 +39,13 @@ RIGHTS = {
     "updateable": ("Edit", "changed"),
     "deletable": ("Delete", "taken back"),
 }
+NAMES = {
+    "LastName": "{last_name}",
+    "Name": "{first_name} {last_name}",
+    "Company": "{first_name} {last_name}",
+    "Subject": "Call {first_name} {last_name}",
+}
+"""What a person's record may be impossible without, and what of the profile says it."""
 CAMPAIGNS = "SELECT Name FROM Campaign WHERE IsActive = true ORDER BY Name LIMIT 200"
 MINE = "SELECT PermissionSet.Name FROM PermissionSetAssignment WHERE PermissionSet.IsOwnedByProfile = false"
 
@@ -54,8 +61,17 @@ def look(org: Org, people: People) -> Survey:
         fields={field["name"]: told(field) for field in org.fields().values() if writable(field)},
         keys=tuple(keys(org, people)),
         places=places(org, listed),
+        needs={name: NAMES[name] for name, field in named(org) if required(field)},
         missing=tuple(missing(org, listed)),
     )
+
+
+def named(org: Org) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    yield from ((field["name"], field) for field in org.fields().values() if field["name"] in NAMES)
+
+
+def required(field: Mapping[str, Any]) -> bool:
+    return bool(field["createable"] and not field["nillable"] and not field["defaultedOnCreate"])
 
 
 def writable(field: Mapping[str, Any]) -> bool:

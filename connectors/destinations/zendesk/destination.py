@@ -112,8 +112,9 @@ class Zendesk(Destination[Desk]):
     def survey(self, api: Desk) -> Survey:
         if self.object == "tickets":
             fields = {name: min(kinds) for name, kinds in tickets.FIELDS.items()}
-            return Survey(fields, (users.KEY,), PLACES, api.lacking(self.object))
-        return Survey(users.mappable(api), (users.KEY,), PLACES, api.lacking(self.object))
+            return Survey(fields, (users.KEY,), PLACES, missing=api.lacking(self.object))
+        name = {"name": "{first_name} {last_name}"}
+        return Survey(users.mappable(api), (users.KEY,), PLACES, name, api.lacking(self.object))
 
     def send(self, api: Desk, batch: Batch) -> Sent:
         if self.object == "tickets":

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Request, Response
 
 from connectors.sandbox.hubspot.account import Account, Contact
 from connectors.sandbox.hubspot.fields import EMAIL
-from connectors.sandbox.hubspot.wire import Refused, absent, batch, empty, inputs, invalid, paged, said
+from connectors.sandbox.hubspot.wire import Refused, absent, batch, empty, inputs, invalid, paged, read, said
 from connectors.sandbox.twin import Twin, route
 
 OBJECTS = "/crm/objects/<version>/contacts"
@@ -162,6 +162,28 @@ class Contacts(Twin):
         after, limit = int(request.args.get("after", 0)), int(request.args.get("limit", 10))
         page, more = paged([one.shown(names) for one in self.account(request).there()], after, limit)
         return said({"results": page, **more})
+
+    @route("POST", OBJECTS)
+    def create_contact(self, request: Request, version: str) -> Response:
+        account, told = self.account(request), read(request)
+        kept = account.checked(told["properties"], ruled=version == "2026-09")
+        held = account.find("email", kept.get("email") or "") if kept.get("email") else None
+        if held is not None:
+            raise Refused(409, "CONFLICT", f"Contact already exists. Existing ID: {held.id}")
+        made = account.create(kept, self.clock())
+        return said(made.shown([*told["properties"]]), 201)
+
+    @route("PATCH", f"{OBJECTS}/<number>")
+    def update_contact(self, request: Request, version: str, number: str) -> Response:
+        """By its id, or by a unique property or the e-mail as `idProperty` says."""
+        account, told = self.account(request), read(request)
+        found = account.find(request.args.get("idProperty"), number)
+        if found is None:
+            raise absent()
+        kept = account.checked(told["properties"], ruled=version == "2026-09")
+        account.check_free(found, kept)
+        account.write(found, kept, self.clock())
+        return said(found.shown([*told["properties"]]))
 
     @route("GET", f"{OBJECTS}/<number>")
     def get_contact(self, request: Request, version: str, number: str) -> Response:

@@ -211,6 +211,13 @@ class Account:
         self.write(found, data, now, nulls=nulls)
         return found, fresh
 
+    def check_free(self, attributes: Mapping[str, Any]) -> None:
+        """Refused when a profile has one of these identifiers."""
+        given = {name: attributes[name] for name in IDENTIFIERS if attributes.get(name)}
+        held = {found.id: found for name, value in given.items() if (found := self.find(name, value))}
+        if held:
+            raise self.taken(held)
+
     @staticmethod
     def taken(held: Mapping[str, Profile]) -> Refused:
         """Two identifiers that point at two profiles."""

@@ -78,6 +78,15 @@ class People(Twin):
     def get_profiles(self, request: Request) -> Response:
         return profiles_page(request, list(self.account(request).profiles.values()), PROFILE_FILTERS)
 
+    @route("POST", "/api/profiles")
+    def create_profile(self, request: Request) -> Response:
+        """A new one only: one that any of its identifiers names is told of, 409."""
+        account, data = self.account(request), data_of(request, "profile")
+        check_shape(data)
+        account.check_free(data["attributes"])
+        found, _ = account.upsert(data, self.clock(), nulls=True)
+        return said({"data": resource(request, found)}, 201)
+
     @route("GET", "/api/profiles/<number>")
     def get_profile(self, request: Request, number: str) -> Response:
         return said({"data": resource(request, self.account(request).profile(number))})

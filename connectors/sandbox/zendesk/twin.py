@@ -6,6 +6,7 @@ to octo.zendesk.com and octo-two.zendesk.com.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -32,6 +33,9 @@ FIELDS_PAGE = 100
 TOO_MANY = "Number of allowed API requests per minute exceeded"
 
 
+LEGACY = base64.b64encode(b"agent@octo.example/token:sandbox-token").decode()
+
+
 class Zendesk(Users, Tickets):
     """`https://octo.zendesk.com` and `https://octo-two.zendesk.com`, told apart by whose token it is."""
 
@@ -56,6 +60,8 @@ class Zendesk(Users, Tickets):
             "octo-client-2": ("octo-client-secret-2", self.accounts[1]),
         }
         self.tokens: dict[str, tuple[Account, float]] = {}
+        self.legacy = {LEGACY: self.accounts[0]}
+        """API tokens made before 2026-10-27; they end on 2027-04-30."""
         self.jobs: dict[str, Job] = {}
         self.bodies: list[tuple[str, str, Any]] = []
         """Every write asked for: method, path, body. For tests that prove what is never sent."""
@@ -106,6 +112,8 @@ class Zendesk(Users, Tickets):
         if request.path == "/oauth/tokens":
             return None
         kind, _, token = request.headers.get("Authorization", "").partition(" ")
+        if kind == "Basic" and token in self.legacy:
+            return None
         if kind != "Bearer" or self.tokens.get(token, (None, 0.0))[1] <= self.clock():
             told = "The access token provided is expired, revoked, malformed or invalid for other reasons."
             return said({"error": "invalid_token", "error_description": told}, 401)
@@ -118,7 +126,8 @@ class Zendesk(Users, Tickets):
         return Throttled(TOO_MANY, wait).told()
 
     def account(self, request: Request) -> Account:
-        return self.tokens[request.headers["Authorization"].partition(" ")[2]][0]
+        token = request.headers["Authorization"].partition(" ")[2]
+        return self.legacy[token] if token in self.legacy else self.tokens[token][0]
 
     @route("POST", "/oauth/tokens")
     def sign_in(self, request: Request) -> Response:
