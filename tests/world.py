@@ -51,6 +51,8 @@ class World:
     vendor: str = "webhook"
     said: dict[str, Any] = field(default_factory=dict)
     slept: list[float] = field(default_factory=list)
+    pace_store: Path | None = None
+    """Where calls are counted; None counts them in memory."""
 
     @property
     def project(self) -> Project:
@@ -63,7 +65,7 @@ class World:
 
     @property
     def around(self) -> Surroundings:
-        return Surroundings(sandbox=self.sandbox.address, sleep=self.slept.append)
+        return Surroundings(self.pace_store, self.sandbox.address, self.slept.append)
 
     def say(self, **changed: Any) -> World:
         """Write the sync's file, with these keys changed from what it said before."""

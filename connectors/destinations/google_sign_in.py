@@ -5,13 +5,20 @@ from __future__ import annotations
 import json
 
 import requests
-from google.auth.transport.requests import Request
+from google.auth.transport.requests import Request as Lent
 from google.oauth2.service_account import Credentials
 
 from octo_dagster.destination import Secret
 from octo_dagster.errors import ConfigError
 
 SIGN_IN_HOST = "https://oauth2.googleapis.com"
+
+
+class Carrier(Lent):
+    """Signing in over our session, and leaving it open: Google's own closes what it was lent."""
+
+    def __del__(self) -> None:
+        self.session = None  # type: ignore[assignment]
 
 
 def access_token(http: requests.Session, secret: Secret, scope: str) -> str:
@@ -23,5 +30,5 @@ def access_token(http: requests.Session, secret: Secret, scope: str) -> str:
         account = Credentials.from_service_account_info(key, scopes=[scope])  # type: ignore[no-untyped-call]
     except (ValueError, TypeError) as error:
         raise ConfigError(f"{secret.env} does not hold a service account's key, as JSON") from error
-    account.refresh(Request(http))
+    account.refresh(Carrier(http))
     return str(account.token)

@@ -183,6 +183,14 @@ def test_first_then_nothing_then_only_what_changed(exam: Exam) -> None:
     assert exam.key(1) not in exam.held()
 
 
+def test_paced_as_in_production(exam: Exam, tmp_path: Path) -> None:
+    """With its calls counted on disk, as every real run counts them, each vendor is delivered to."""
+    exam.world.pace_store = tmp_path / "pace.sqlite"
+    assert exam.have(customers(3)).deliver().exit_code == 0
+    assert exam.have(customers(2)).deliver().exit_code == 0
+    assert len(exam.held()) == 2
+
+
 def test_every_type_reads_back_equal_filled_or_empty(exam: Exam) -> None:
     """Each value of each type is held as it was sent, emptied when it is emptied, and found so by verifying."""
     rows = customers(3)

@@ -13,13 +13,13 @@ from typing import Any
 
 import gspread
 import requests
-from google.auth.transport.requests import Request as Lent
 from google.oauth2.service_account import Credentials
 from gspread.urls import SPREADSHEET_BATCH_UPDATE_URL, SPREADSHEET_URL
 
 from connectors.destinations.google_sheets.cells import Cell, as_shown
 from connectors.destinations.google_sheets.requests import Request, letters, quoted, runs
 from connectors.destinations.google_sheets.table import Cells, Seen, Table
+from connectors.destinations.google_sign_in import Carrier
 from octo_dagster.errors import ConfigError, Fatal
 from octo_dagster.model import FieldType
 
@@ -46,13 +46,6 @@ class Line:
 
     values: Mapping[int, Mapping[str, Any]]
     remarks: bool
-
-
-class Carrier(Lent):
-    """Signing in over our session, and leaving it open: Google's own closes what it was lent."""
-
-    def __del__(self) -> None:
-        self.session = None  # type: ignore[assignment]
 
 
 def token(secret: str, name: str, http: requests.Session) -> str:
