@@ -124,8 +124,13 @@ class Warehouse:
     def view(self, connection: duckdb.DuckDBPyConnection, name: str, version: int | None = None) -> None:
         table = self.table(name, version)
         files = table.file_uris()
-        if not files:
-            connection.register(name, self.schema(name).empty_table())
+        if not files:  # a view, as any other, so that a cursor of this connection knows it too
+            empty = connection.from_arrow(pa.schema(table.schema().to_arrow()).empty_table())
+            columns = ", ".join(
+                f'cast(null as {kind}) as "{column}"'
+                for column, kind in zip(empty.columns, empty.dtypes, strict=True)
+            )
+            connection.execute(f'create view "{name}" as select {columns} where false')
             return
         # Delta tells them as URLs: a space in the project's folder is %20.
         listed = ", ".join(quoted(unquote(file)) for file in files)

@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from octo_dagster.api.keys import Keys, shown
+from octo_dagster.api.keys import EVERYTHING, Keys, shown
 from octo_dagster.config import Project
+from octo_dagster.errors import ConfigError
 
 keys = typer.Typer(help="Who may ask the read API, and what.", no_args_is_help=True)
 console = Console()
@@ -29,10 +30,23 @@ def add_key(
     per_second: Annotated[int, typer.Option(help="Requests a second.", min=1)] = 1_000,
 ) -> None:
     """Make a key. It is shown now and never again; only its hash is kept."""
-    parts = [text.partition(":") for text in tables]
-    scopes = {table: columns.split(",") if columns else "*" for table, _, columns in parts}
-    secret = Keys(Project.here().home).add(name, scopes, per_second)
+    secret = Keys(Project.here().home).add(name, scopes(tables), per_second)
     print(secret)  # noqa: T201 - the command's output
+
+
+def scopes(said: Sequence[str]) -> dict[str, str | list[str]]:
+    """Table → columns. ConfigError for `table:` without a column, which an unset variable makes: it must not
+    be read as every column."""
+    found: dict[str, str | list[str]] = {}
+    for text in said:
+        table, colon, columns = (part.strip() for part in text.partition(":"))
+        named = [column.strip() for column in columns.split(",") if column.strip()]
+        if not table or (colon and not named):
+            raise ConfigError(f"--table: {text!r} is neither TABLE nor TABLE:column,column")
+        if table in found:
+            raise ConfigError(f"--table: {table} is named twice; put its columns together, with commas")
+        found[table] = named or EVERYTHING
+    return found
 
 
 @keys.command("list")

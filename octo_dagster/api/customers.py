@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -14,12 +14,16 @@ from octo_dagster.api.errors import problem
 from octo_dagster.api.keys import Key
 from octo_dagster.audiences.memberships import TABLE as MEMBERS
 from octo_dagster.scoring.profile import TABLE as PROFILE
+from octo_dagster.serving.publish import RECOMMENDED
 from octo_dagster.serving.reading import Ambiguous, Copy
 
 router = APIRouter(prefix="/v1")
 
 Part = Literal["audiences", "recommendations"]
 PARTS: tuple[Part, ...] = ("audiences", "recommendations")
+STAY = ("audience", "customer_id", "entered_on")
+LISTED = ("customer_id", *RECOMMENDED)
+"""The columns an answer about audiences, and one about recommendations, is made of."""
 LONGEST = 200
 """Characters of an identifier."""
 
@@ -76,10 +80,13 @@ def answer(value: Any) -> Response:
     return Response(orjson.dumps(value), media_type="application/json")
 
 
-def allowed(key: Key, table: str) -> None:
-    """Refuse a table the key is not for."""
+def allowed(key: Key, table: str, columns: Sequence[str] = ()) -> None:
+    """Refuse a table the key is not for, and one of which it may not see all that the answer is made of."""
     if not key.sees(table):
         raise problem(403, f"this key is not for {table}")
+    seen = key.columns(table, list(columns))
+    if hidden := [name for name in columns if name not in seen]:
+        raise problem(403, f"this key is not for {table}: {hidden[0]}")
 
 
 # What a web page waits for reads its parameters itself: FastAPI takes longer over them than all the rest.
@@ -113,7 +120,7 @@ async def lookup(key: Asker, copy: Served, asked: Lookup) -> Response:
 async def recommendations(request: Request) -> Response:
     """Lists of products, best first, with names, prices, pictures and the reason for each."""
     key, copy = key_of(request), copy_of(request)
-    allowed(key, "recommendations")
+    allowed(key, "recommendations", LISTED)
     return answer(copy.recommendations(found(key, copy, *whom(request))))
 
 
@@ -130,7 +137,7 @@ async def related(
     limit: Annotated[int, Query(ge=1, le=100)] = 10,
 ) -> Response:
     """The products that the same customers buy, best first."""
-    allowed(key, "related_products")
+    allowed(key, "related_products", ("product_id", "related_product_id", "rank", "strength"))
     if copy.product(product_id) is None:
         raise problem(404, "there is no such product")
     return answer(copy.related(product_id)[:limit])
@@ -145,7 +152,7 @@ async def members(
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1_000,
 ) -> Response:
     """Customer ids in order, and the day each entered; `next` is the `after` of the next page."""
-    allowed(key, MEMBERS)
+    allowed(key, MEMBERS, STAY)
     page = copy.members(name, after, limit)
     rows = [{"customer_id": one, "entered_on": day} for one, day in page]
     return answer({"members": rows, "next": page[-1][0] if len(page) == limit else None})
@@ -166,12 +173,14 @@ def told(
         if strange := [name for name in wanted if name not in chosen]:
             raise problem(400, f"columns: there is no {strange[0]!r} that this key may see")
         chosen = wanted
-    made: dict[str, Any] = {"customer_id": customer_id, "profile": {name: row[name] for name in chosen}}
+    knows = asked[0] == "customer_id" or key.columns(PROFILE, ["customer_id"])
+    made: dict[str, Any] = {"customer_id": customer_id} if knows else {}
+    made["profile"] = {name: row[name] for name in chosen}
     if "audiences" in parts:
-        allowed(key, MEMBERS)
+        allowed(key, MEMBERS, STAY)
         made["audiences"] = copy.audiences(customer_id)
     if "recommendations" in parts:
-        allowed(key, "recommendations")
+        allowed(key, "recommendations", LISTED)
         made["recommendations"] = copy.recommendations(customer_id)
     return made | {"as_of": copy.shape.as_of}
 

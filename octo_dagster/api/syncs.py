@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
-from octo_dagster.api.customers import Asker, answer
+from octo_dagster.api.customers import Asker, allowed, answer
 from octo_dagster.api.errors import problem
 from octo_dagster.api.keys import Key
 from octo_dagster.config import Project
@@ -27,8 +27,7 @@ async def project_of(request: Request) -> Project:
 
 
 async def for_runs(key: Asker) -> Key:
-    if not key.sees(RUNS_TABLE):
-        raise problem(403, f"this key is not for {RUNS_TABLE}")
+    allowed(key, RUNS_TABLE, RUNS.c.keys())
     return key
 
 
@@ -63,8 +62,7 @@ def changes(
     limit: Many = 100,
 ) -> Response:
     """What was asked of which record, what became of it, and why it was refused."""
-    if not key.sees(CHANGES_TABLE):
-        raise problem(403, f"this key is not for {CHANGES_TABLE}")
+    allowed(key, CHANGES_TABLE, CHANGELOG.c.keys())
     known(project, name)
     query = sa.select(CHANGELOG).where(CHANGELOG.c.sync == name)
     if record is not None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+from deltalake.exceptions import DeltaError
 
 from octo_dagster.warehouse import Warehouse
 
@@ -28,6 +29,7 @@ OPERATORS: Mapping[str, str] = {
     "null": "({} is null) = {}",
 }
 ONE_OF = "in"
+OUTDATED = "after: the table has moved on; begin again without it"
 
 
 class BadQuery(ValueError):
@@ -98,8 +100,11 @@ class Tables:
             conditions, values = [*conditions, past], [*values, *bound]
         version, connection = self.at(query.table, token["version"] if token else None)
         names = list(dict.fromkeys([*query.columns, *(name for name, _ in order)]))
-        found = connection.cursor().sql(sql(query, names, conditions, order), params=values)
-        rows: pa.Table = found.to_arrow_table()
+        try:
+            found = connection.cursor().sql(sql(query, names, conditions, order), params=values)
+            rows: pa.Table = found.to_arrow_table()
+        except (duckdb.BinderException, duckdb.IOException) as gone:
+            raise Outdated(OUTDATED) from gone  # another version's columns, or a file taken away meanwhile
         more = len(rows) > query.most
         rows = rows.slice(0, query.most)
         following = sealed(query, version, rows, order) if more else None
@@ -117,8 +122,8 @@ class Tables:
         connection.execute("set TimeZone = 'UTC'")
         try:
             self.warehouse.view(connection, table, wanted)
-        except (FileNotFoundError, duckdb.IOException) as gone:
-            raise Outdated("after: the table has moved on; begin again without it") from gone
+        except (FileNotFoundError, duckdb.IOException, DeltaError) as gone:
+            raise Outdated(OUTDATED) from gone
         with self.lock:
             if wanted == newest:
                 self.open[table] = (wanted, connection)
@@ -165,6 +170,8 @@ def filters(where: Sequence[str], types: Mapping[str, pa.DataType]) -> tuple[lis
 
 def typed(text: str, kind: pa.DataType, name: str) -> Any:
     """A value as the column's type. BadQuery when it is none; never the value itself in the message."""
+    if pa.types.is_nested(kind):
+        raise BadQuery(f"where: {name}: a list is not compared")
     try:
         if pa.types.is_boolean(kind):
             return {"true": True, "false": False}[text.lower()]
@@ -228,8 +235,10 @@ def opened(token: str, query: Query) -> dict[str, Any]:
     try:
         told = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
         fits = told["table"] == query.table and told["sort"] == query.sort
-        sound = isinstance(told["version"], int) and all(
-            x is None or isinstance(x, str) for x in told["last"]
+        sound = (
+            type(told["version"]) is int
+            and 0 <= told["version"] < 2**63
+            and all(x is None or isinstance(x, str) for x in told["last"])
         )
     except (binascii.Error, ValueError, KeyError, TypeError):
         raise BadQuery("after: not a token of this API") from None

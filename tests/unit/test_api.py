@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import json
 import logging
 from collections import Counter
 from collections.abc import Iterator
@@ -19,6 +21,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from starlette.testclient import TestClient
 
 from octo_dagster.api.app import app
+from octo_dagster.api.command import scopes
 from octo_dagster.api.gate import MOST_BYTES, Gate
 from octo_dagster.api.keys import Keys
 from octo_dagster.config import Project
@@ -290,6 +293,49 @@ def test_a_key_sees_its_columns_only(project: Project) -> None:
         assert refusal(client.get("/v1/customers/c1?include=audiences"))[0] == 403
     with asking(project, {"customer_profile": ["segment"]}) as client:
         assert refusal(client.get("/v1/tables/customer_profile"))[0] == 403
+
+
+def test_a_key_for_some_columns_learns_no_other_by_a_list(project: Project) -> None:
+    """Answers that are made of a table's rows need all its columns; an id that a key may not see is not told."""
+    some = {"customer_profile": ["email"], "audience_members": ["audience"], "sync_changelog": ["sync"]}
+    some |= {"recommendations": ["customer_id"], "related_products": ["product_id"], "sync_runs": ["sync"]}
+    with asking(project, some) as client:
+        one = "customers/customer1@example.com"
+        told = client.get(f"/v1/{one}?by=email").json()
+        assert told == {"profile": {"email": "Customer1@example.com"}, "as_of": "2026-11-22"}
+        for path in (
+            f"{one}?by=email&include=audiences",
+            f"{one}?by=email&include=recommendations",
+            f"{one}/recommendations?by=email",
+            "audiences/best/members",
+            "products/p1/related",
+            "syncs",
+            "syncs/any/changes",
+        ):
+            assert refusal(client.get(f"/v1/{path}"))[0] == 403, path
+
+
+def test_a_key_without_columns_is_not_made() -> None:
+    """`--table name:$COLUMNS` with nothing in the variable is refused, not taken for every column."""
+    assert scopes(["orders", "products: name, price"]) == {"orders": "*", "products": ["name", "price"]}
+    for said in (["orders:"], ["orders: ,"], [":id"], [""], ["orders:id", "orders:day"]):
+        with pytest.raises(ConfigError, match="--table"):
+            scopes(said)
+
+
+def test_a_table_without_rows_and_tokens_of_no_version(project: Project) -> None:
+    """A table that is empty now is a page without rows; a token of a version that is not there is refused."""
+    columns = {"product_id": pa.string(), "tags": pa.list_(pa.string()), "price": pa.decimal128(18, 2)}
+    project.warehouse.replace("products", pa.schema(columns).empty_table())
+    with asking(project, {"products": "*"}) as client:
+        told = client.get("/v1/tables/products", params={"where": "price:gt:1"}).json()
+        assert (told["rows"], told["next"]) == ([], None)
+        assert refusal(client.get("/v1/tables/products?where=tags:eq:x")) == (400, "bad_request")
+        for version in (-1, 0, 99, True, 10**30):
+            token = {"version": version, "table": "products", "sort": None, "last": [""]}
+            after = base64.urlsafe_b64encode(json.dumps(token).encode()).decode()
+            asked = {"after": after, "columns": "tags"}
+            assert client.get("/v1/tables/products", params=asked).status_code in (400, 410), version
 
 
 def test_nobody_without_a_good_key(project: Project) -> None:
