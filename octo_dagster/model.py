@@ -119,6 +119,9 @@ class Receipt:
     """Why it was rejected, in the destination's words: `CODE: message (fields)`."""
     created: bool | None = None
     """Whether this call created the record; None when the destination does not say."""
+    lost: tuple[str, ...] = ()
+    """Of a rejected change that was carried out but for these fields: the rest is held, and Octo's to take
+    back. A value that was not kept is no reason to forget the others, or the person."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,7 +148,9 @@ def judged(op: Op, wanted: Fields, found: Fields | None, receipt: Receipt) -> Re
     trouble = unlike(op, wanted, found)
     if trouble is None:
         return receipt
-    return Receipt(receipt.key, Outcome.REJECTED, f"accepted by the destination, but {trouble}")
+    reason = f"accepted by the destination, but {trouble}"
+    lost = missing(wanted, found) if found is not None else ()
+    return Receipt(receipt.key, Outcome.REJECTED, reason, receipt.created, lost)
 
 
 def unlike(op: Op, wanted: Fields, found: Fields | None) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from octo_dagster.delivery.compare import same
 from octo_dagster.delivery.ledger import Entry
 from octo_dagster.delivery.ledger_tables import MAYBE, UNSURE
@@ -14,6 +16,12 @@ def entry(line: Line, op: Op, receipt: Receipt) -> Entry:
     """What the ledger learns from a decided receipt (accepted or rejected)."""
     accepted = receipt.outcome is Outcome.ACCEPTED
     removal = op is not Op.UPSERT
+    reason = None if accepted else receipt.reason or "rejected without a reason"
+    if receipt.lost and not accepted and not removal:
+        kept = {name: value for name, value in line.fields.items() if name not in receipt.lost}
+        held = doubtful(replace(line, fields=kept), op)
+        told = replace(held, outcome=receipt.outcome.value, created=receipt.created, reason=reason)
+        return replace(told, fingerprint=UNSURE, changed=changed(line))
     return Entry(
         key=line.key,
         spelled=line.spelled,
@@ -23,7 +31,7 @@ def entry(line: Line, op: Op, receipt: Receipt) -> Entry:
         fields=None if removal else encoded({**(line.before or {}), **line.fields}),
         keep=not accepted,
         created=receipt.created,
-        reason=None if accepted else receipt.reason or "rejected without a reason",
+        reason=reason,
         changed=changed(line),
     )
 

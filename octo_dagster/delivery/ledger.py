@@ -263,7 +263,9 @@ class Ledger:
                             else_=sa.func.coalesce(SNAPSHOT.c.created, added.excluded.created),
                         ),
                         "owed": added.excluded.owed,
-                        "attempts": 0,
+                        "attempts": sa.case(
+                            (added.excluded.owed.is_(None), 0), else_=SNAPSHOT.c.attempts + 1
+                        ),
                         "run": added.excluded.run,
                     },
                 ),
@@ -365,6 +367,6 @@ def snapshot_row(sync: str, run: str, entry: Entry) -> dict[str, Any]:
         "fingerprint": None if entry.keep else entry.fingerprint,
         "created": entry.created,
         "owed": entry.reason,
-        "attempts": 1 if entry.keep else 0,
+        "attempts": 1 if entry.reason else 0,
         "run": run,
     }

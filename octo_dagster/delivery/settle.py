@@ -141,8 +141,13 @@ def close(
         accepted=len(by[Outcome.ACCEPTED]),
         rejected=len(by[Outcome.REJECTED]),
         waiting=len(pending),
-        again=tuple(by[Outcome.UNSENT] + by[Outcome.UNKNOWN]),
+        again=tuple(sorted(by[Outcome.UNSENT] + by[Outcome.UNKNOWN], key=place)),
     )
+
+
+def place(line: Line) -> int:
+    """The plan's order, in which every batch is sent: a later run loads it so, and jobs tell by place."""
+    return line.position
 
 
 def ranges(positions: Iterable[int]) -> tuple[tuple[int, int], ...]:

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 
 from octo_dagster.delivery.courier import complete, judged, unlike
 from octo_dagster.delivery.journal import doubtful, entry
+from octo_dagster.delivery.ledger import OpenBatch, now
 from octo_dagster.delivery.ledger_tables import MAYBE, UNSURE
 from octo_dagster.delivery.mapping import decoded
 from octo_dagster.delivery.plan import Line
-from octo_dagster.delivery.settle import ranges
+from octo_dagster.delivery.settle import Sent as Way
+from octo_dagster.delivery.settle import close, ranges
 from octo_dagster.errors import Fatal
 from octo_dagster.model import Batch, Change, Fields, FieldType, Op, Outcome, Receipt, Sent
 from tests.stories.conftest import shop  # noqa: F401 - a fixture
@@ -85,6 +87,28 @@ def test_what_the_ledger_learns() -> None:
     assert (refused.keep, bool(refused.reason)) == (True, True)
     removed = entry(line(kind="removed", fields={}), Op.CLEAR, Receipt("A", Outcome.ACCEPTED))
     assert (removed.fingerprint, removed.fields, removed.keep) == (None, None, False)
+
+
+def test_what_a_half_refused_record_leaves() -> None:
+    """Of a record refused for one of its values the others are there: it is owed, and Octo's to take back."""
+    half = Receipt("A", Outcome.REJECTED, "not stored: x", created=True, lost=("x",))
+    new = entry(line(before=None, kind="added", fields={"orders": 2, "x": 3}), Op.UPSERT, half)
+    assert (new.keep, new.fingerprint, new.fields) == (False, UNSURE, '{"orders":2}')
+    assert (new.created, new.outcome, new.reason) == (True, "rejected", "not stored: x")
+    assert entry(line(fields={}), Op.CLEAR, half).keep
+
+
+def test_what_goes_again_goes_in_the_order_of_the_plan(shop: World) -> None:  # noqa: F811
+    """A later run loads a batch so, and some jobs name their rows by place alone."""
+    shop.have([row(n) for n in range(1, 5)])
+    plan = shop.plan()
+    lines = tuple(shop.project.plans.lines(shop.sync, plan.id))
+    outcomes = (Outcome.UNKNOWN, Outcome.UNSENT, Outcome.UNKNOWN, Outcome.UNSENT)
+    told = [Receipt(one.spelled, outcome) for one, outcome in zip(lines, outcomes, strict=True)]
+    intent = OpenBatch("b", plan.id, "upsert", ((0, 4),), None, now())
+    sent = Way(intent, Op.UPSERT, lines, plan)
+    settled = close(shop.sync, shop.project.ledger, "run", sent, told, sure=True)
+    assert settled.again == lines
 
 
 def test_what_a_doubt_keeps() -> None:

@@ -186,7 +186,8 @@ def accepted(portal: Portal, change: Change, row: Record) -> Told:
         portal.made.add(number)
     why = altered(change.fields, row["properties"], portal.properties())
     outcome = Outcome.REJECTED if why else Outcome.ACCEPTED
-    return Told(Receipt(change.key, outcome, why, number in portal.made), number)
+    lost = (why.partition(":")[0],) if why else ()
+    return Told(Receipt(change.key, outcome, why, number in portal.made, lost), number)
 
 
 def rejected(change: Change, error: Record) -> Told:

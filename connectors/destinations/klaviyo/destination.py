@@ -281,7 +281,7 @@ def emptying(api: Api, key: str, names: Iterable[str], found: Resource) -> Recei
         return Receipt(key, Outcome.UNKNOWN)
     if reply.status_code in (200, 404):  # 404: deleted or merged since it was looked for
         return Receipt(key, Outcome.ACCEPTED if reply.status_code == 200 else Outcome.UNKNOWN)
-    return Receipt(key, Outcome.REJECTED, f"{reply.status_code}: {words(reply)}")
+    return Receipt(key, Outcome.REJECTED, f"{reply.status_code}: {words(reply)}", lost=tuple(full))
 
 
 def reason(error: Mapping[str, Any]) -> str:

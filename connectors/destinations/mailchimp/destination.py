@@ -230,7 +230,8 @@ def verdict(change: Change, found: Mapping[str, Any], *, created: bool) -> Recei
     """The reply shows the member as it is now: what did not stick is told of, and no read is needed."""
     lost = fields.lost(merge(change), found["merge_fields"])
     if lost:
-        return Receipt(change.key, Outcome.REJECTED, f"accepted, but not stored: {', '.join(lost)}")
+        why = f"accepted, but not stored: {', '.join(lost)}"
+        return Receipt(change.key, Outcome.REJECTED, why, created, tuple(lost))
     return Receipt(change.key, Outcome.ACCEPTED, created=created)
 
 

@@ -228,7 +228,7 @@ def misaddressed(desk: Desk, batch: Batch, told: Mapping[str, Receipt]) -> dict[
         if user is None:
             refused[key] = Receipt(key, Outcome.REJECTED, f"{KEY}: the user of this address has another")
         elif fold(user.email) != email and (why := desk.put_first(user.id, email)):
-            refused[key] = Receipt(key, Outcome.REJECTED, f"email: {why}")
+            refused[key] = Receipt(key, Outcome.REJECTED, f"email: {why}", lost=("email",))
     return refused
 
 

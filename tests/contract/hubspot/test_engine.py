@@ -114,8 +114,9 @@ def test_a_bad_row_in_a_listed_thousand(shop: Patient) -> None:
     assert (report.tally.accepted, report.tally.rejected, report.unaccounted) == (399, 1, 0)
     (best,) = shop.account.lists.values()
     assert len(best.members) == 399
-    # Four hundreds, and of the refused one: itself again, then a half of each half down to the row.
-    assert shop.asked("batch/upsert") == 4 + 1 + 2 * 7
+    # Four hundreds, and of the refused one: itself again, then halves of halves down to the row: six or
+    # seven times, by its place in the hundred.
+    assert shop.asked("batch/upsert") - 4 - 1 in (2 * 6, 2 * 7)
 
 
 def test_a_segment_is_entered_and_left(shop: Patient) -> None:
@@ -149,6 +150,18 @@ def test_a_rule_of_the_accounts_administrator(shop: Patient) -> None:
     assert (report.tally.accepted, report.tally.rejected, report.exit_code) == (1, 1, 4)
     shop.say(destination={**BY_ID["destination"], "version": "2026-03"})
     assert shop.deliver().exit_code == 0
+
+
+def test_who_is_refused_for_one_value_can_be_taken_back(shop: Patient) -> None:
+    """A stage that will not go back is told of, and stays; without consent the columns beside it go."""
+    stage = {"constant": "lead", "to": "lifecyclestage"}
+    shop.account.create({"email": "customer1@example.com", "lifecyclestage": "customer"}, 0.0)
+    shop.say(**BY_EMAIL | {"fields": [*BY_EMAIL["fields"], stage], "consent": "consent"})
+    report = shop.have([row(1), row(2)]).deliver()
+    assert (report.tally.rejected, shop.held()["customer1@example.com"]) == (1, "new")
+    report = shop.have([row(1, consent=False), row(2)]).deliver(allow=True)
+    assert (report.planned, shop.held()["customer1@example.com"]) == (1, None)
+    assert next(iter(shop.account.there())).properties["lifecyclestage"] == "customer"
 
 
 @pytest.mark.parametrize("how", [BY_ID, BY_EMAIL], ids=["id", "email"])
