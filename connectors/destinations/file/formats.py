@@ -97,8 +97,8 @@ class Lines(Format):
     def rows(self, content: bytes) -> Iterator[Row]:
         try:
             lines = [json.loads(line, parse_float=Decimal) for line in content.splitlines() if line.strip()]
-            columns = list(dict.fromkeys(name for line in lines for name in line))
-        except (ValueError, TypeError) as error:
+            columns = list(dict.fromkeys(name for line in lines for name in line.keys()))  # noqa: SIM118
+        except (ValueError, AttributeError) as error:
             raise Fatal(f"file: it is no file of JSON lines: {error}") from error
         yield columns
         for line in lines:
@@ -121,5 +121,11 @@ class Lines(Format):
 
 
 def spelled(cell: Any) -> str:
-    """JSON of a cell; a Decimal with all its digits, which a float would lose."""
-    return format(cell, "f") if isinstance(cell, Decimal) else json.dumps(cell, ensure_ascii=False)
+    """JSON of a cell; a Decimal with all its digits, inside of other people's objects, too."""
+    if isinstance(cell, Decimal):
+        return format(cell, "f")
+    if isinstance(cell, dict):
+        return "{" + ", ".join(f"{spelled(name)}: {spelled(held)}" for name, held in cell.items()) + "}"
+    if isinstance(cell, list):
+        return "[" + ", ".join(map(spelled, cell)) + "]"
+    return json.dumps(cell, ensure_ascii=False)

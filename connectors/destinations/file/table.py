@@ -79,7 +79,8 @@ class Table:
         rows = list(self.rows.values())
         for row in rows:
             self.widen(row)
-        for name in reversed(list(order_by)):
+        there = [name for name in order_by if name.removeprefix("-") in self.columns]
+        for name in reversed(there):  # removals go first, to a file that may lack a new column
             rows = self.ranked(rows, name.removeprefix("-"), types, backwards=name.startswith("-"))
         return self.form.content(self.columns, rows)
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import psycopg
 import sqlalchemy as sa
@@ -89,6 +90,8 @@ class Database:
     types: Mapping[str, FieldType] = field(default_factory=dict)
     sound: bool = False
     """Whether the table was seen to be there, with a unique key."""
+    worded: bool = True
+    """Whether that key is text; among numbers `007` and `7` would be one."""
 
     @property
     def dialect(self) -> str:
@@ -98,9 +101,8 @@ class Database:
         """SQLite is opened as a file that is there: a slip of the pen must not make a new database."""
         url = self.url
         if self.dialect == "sqlite":
-            url = url.set(
-                database=f"file:{Path(url.database or '').absolute()}", query={"mode": "rw", "uri": "true"}
-            )
+            path = quote(str(Path(url.database or "").absolute()))  # `#` and `?` would end it
+            url = url.set(database=f"file:{path}", query={"mode": "rw", "uri": "true"})
         return sa.create_engine(
             url, hide_parameters=True, poolclass=sa.NullPool, connect_args=dict(OPTIONS[self.dialect])
         )

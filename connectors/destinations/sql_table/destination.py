@@ -98,8 +98,8 @@ class SqlTable(Destination[Database]):
     def send(self, api: Database, batch: Batch) -> Sent:
         with api.transaction() as connection:
             if not api.sound:
-                self.check(connection, batch)
-            receipts = Writing(connection, self.written(connection), batch).carry_out()
+                self.check(connection, batch, api)
+            receipts = Writing(connection, self.written(connection), batch, api.worded).carry_out()
         api.sound = True
         return Sent(receipts)
 
@@ -112,12 +112,15 @@ class SqlTable(Destination[Database]):
             if key not in known:
                 return {}
             names = [name for name in fields if name in known]
-            columns: list[sa.ColumnClause[Any]] = [sa.column(name) for name in [key, *names]]
-            query = sa.select(*columns).select_from(sa.text(self.written(connection)))
+            columns: list[sa.ColumnClause[Any]] = [sa.column(name) for name in names]
+            asked_by: sa.ColumnElement[Any] = sa.column(key)
+            if not in_words(known[key]["type"]):  # PostgreSQL compares no number with a text
+                asked_by = sa.cast(asked_by, sa.String)
+            query = sa.select(asked_by, *columns).select_from(sa.text(self.written(connection)))
             found: dict[str, Fields] = {}
             asked = iter(keys)
             while some := list(islice(asked, ASKED)):
-                for held, *raws in connection.execute(query.where(columns[0].in_(some))):
+                for held, *raws in connection.execute(query.where(asked_by.in_(some))):
                     values = zip(names, raws, strict=True)
                     found[str(held)] = {name: value(raw, api.types.get(name)) for name, raw in values}
         return found
@@ -163,7 +166,7 @@ class SqlTable(Destination[Database]):
             groups += [index["column_names"]] if index["unique"] and not partial else []  # type: ignore[list-item]
         return list(dict.fromkeys(group[0] for group in groups if len(group) == 1 and group[0]))
 
-    def check(self, connection: sa.Connection, batch: Batch) -> None:
+    def check(self, connection: sa.Connection, batch: Batch, api: Database) -> None:
         """The table, made if it is missing. Fatal when its key could mean two rows, or two keys one row."""
         if not self.there(connection):
             self.make(connection, batch)
@@ -171,17 +174,26 @@ class SqlTable(Destination[Database]):
         if batch.key_field not in self.unique(connection):
             raise Fatal(f"sql_table: {batch.key_field} is not unique in {self.table}; give it a unique index")
         column = self.columns(connection)[batch.key_field]["type"]
-        if type(column).__name__ == "CITEXT" or self.collation(connection, batch.key_field).endswith("_ci"):
+        api.worded = in_words(column)
+        collation = self.collation(connection, batch.key_field)
+        if type(column).__name__ == "CITEXT" or collation.endswith("_ci") or collation == "NOCASE":
             raise Fatal(
                 f"sql_table: {self.table}.{batch.key_field} takes upper and lower case for one; "
                 f"two customers would share a row. Give it a binary collation"
             )
 
     def collation(self, connection: sa.Connection, column: str) -> str:
-        """How MySQL compares this column."""
+        """How MySQL compares this column, or the unique index of it in SQLite."""
+        schema, table = self.split(connection)
+        if connection.dialect.name == "sqlite":
+            indexes = sa.text(
+                "select upper(max(found.coll))"
+                " from pragma_index_list(:table) one, pragma_index_xinfo(one.name) found"
+                ' where found.name = :column and found.key and one."unique"'
+            )
+            return str(connection.scalar(indexes, {"table": table, "column": column}) or "")
         if connection.dialect.name != "mysql":
             return ""
-        schema, table = self.split(connection)
         query = sa.text(
             "select collation_name from information_schema.columns where table_name = :table"
             " and column_name = :column and table_schema = coalesce(:schema, database())"
@@ -202,6 +214,11 @@ class SqlTable(Destination[Database]):
         dialect = connection.dialect
         column = f"{dialect.identifier_preparer.quote_identifier(name)} {MADE[dialect.name][kind]}"
         connection.exec_driver_sql(f"alter table {self.written(connection)} add column {column}")
+
+
+def in_words(column: sa.types.TypeEngine[Any]) -> bool:
+    """Whether a column holds text as it is given."""
+    return isinstance(column, sa.String) and not isinstance(column, sa.Enum)
 
 
 def kind_of(column: sa.types.TypeEngine[Any]) -> FieldType | None:

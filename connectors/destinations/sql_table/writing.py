@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from connectors.destinations.sql_table.columns import spelled
+from octo_dagster.errors import BatchRejected
 from octo_dagster.model import Batch, Change, Op, Outcome, Receipt
 
 
@@ -23,6 +24,8 @@ class Writing:
     table: str
     """As it stands in a statement."""
     batch: Batch
+    worded: bool = True
+    """Whether the key's column holds text as it is given."""
 
     @property
     def dialect(self) -> str:
@@ -34,6 +37,8 @@ class Writing:
         for number, (names, changes) in enumerate(shapes(self.batch)):
             stage = f"octo_stage_{number}"
             self.stage(stage, names, changes)
+            if not self.worded:
+                self.same(stage, changes)
             if self.batch.op is Op.DELETE:
                 self.run(f"delete from {self.table} where {self.key} in (select {self.key} from {stage})")
             elif self.batch.op is Op.CLEAR:
@@ -44,6 +49,15 @@ class Writing:
         return tuple(
             Receipt(key, Outcome.ACCEPTED, created=key in made if upsert else None) for key in self.batch.keys
         )
+
+    def same(self, stage: str, changes: Sequence[Change]) -> None:
+        """BatchRejected when a key is another one in a column that holds no text: its row is not to be
+        written to."""
+        held = {str(key) for (key,) in self.run(f"select {self.key} from {stage}")}
+        if any(change.key not in held for change in changes):
+            raise BatchRejected(
+                f"{self.batch.key_field} is no text there, and would hold another key than this"
+            )
 
     def upsert(self, stage: str, names: Sequence[str]) -> set[str]:
         """Change the rows there are, add the others; the keys of those."""

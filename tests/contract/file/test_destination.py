@@ -87,6 +87,17 @@ def test_a_call_list_is_ranked(shop: Shop, exports: Path) -> None:
     assert (refused.exit_code, "order_by" in str(refused.error)) == (7, True)
 
 
+def test_a_ranking_by_a_column_that_is_not_there_yet(shop: Shop, exports: Path) -> None:
+    """Removals go first, to a file that may lack what it is to be ranked by: they are carried out all the same."""
+    shop.to({"folder": str(exports)}, order_by="-orders")
+    shop.have([row(1), row(2), row(3)]).deliver()
+    lines = (exports / "calls.csv").read_text("utf-8").splitlines()
+    bare = [line.replace("orders", "old") for line in lines]
+    (exports / "calls.csv").write_text("\r\n".join([*bare, ""]), "utf-8", newline="")
+    assert shop.have([row(1, orders=4), row(3, orders=9)]).deliver(allow=True).exit_code == 0
+    assert [name for name, _ in held(exports / "calls.csv")] == ["customer3", "customer1"]
+
+
 def test_somebody_elses_file_is_not_written_over(shop: Shop, exports: Path) -> None:
     """A file without the key's column, or with a key twice, needs a person and stays as it is."""
     for theirs, reason in (("name;phone\r\nZoë;1\r\n", "did not write"), ("email\r\na\r\na\r\n", "row 3 ")):

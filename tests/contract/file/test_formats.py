@@ -132,6 +132,7 @@ def test_what_cannot_be_held_is_said(form: Format, value: Any, kind: FieldType, 
         (Csv(Dialect()), b'a,"b'),
         (Lines(), b"[1"),
         (Lines(), b"1\n"),
+        (Lines(), b'["id"]\n'),
         (Workbook(), b"x"),
     ],
 )
@@ -139,6 +140,13 @@ def test_what_is_no_such_file_needs_a_person(form: Format, content: bytes) -> No
     """A file that cannot be read as what its name says is never written over."""
     with pytest.raises(Fatal, match="it is no"):
         list(form.rows(content))
+
+
+def test_what_others_keep_in_json_goes_back_as_it_came() -> None:
+    """Their objects and lists, numbers inside them included, are written again digit by digit."""
+    theirs = b'{"id": "1", "note": {"a": [1.50, 1e2, null, true, "\xc3\xa9"], "b": {}}}\n'
+    columns, *rows = Lines().rows(theirs)
+    assert Lines().content(columns, rows) == theirs.replace(b"1e2", b"100")
 
 
 def test_somebody_elses_workbook_is_left_alone() -> None:

@@ -154,6 +154,34 @@ def test_a_key_that_is_not_unique(shop: Shop) -> None:
     assert shop.run("select * from customers") == []
 
 
+@pytest.mark.parametrize("kind", ["bigint", "uuid"])
+def test_a_key_that_is_no_text(shop: Shop, kind: str) -> None:
+    """Rows of a table keyed by numbers or UUIDs are written and read back; a key that would be another's there
+    (`007`) is refused."""
+    if kind == "uuid" and shop.database.dialect.name != "postgresql":
+        pytest.skip("a type of PostgreSQL's")
+    numbers = ["7", "12"] if kind == "bigint" else [f"00000000-0000-4000-8000-00000000000{n}" for n in (1, 2)]
+    other = "007" if kind == "bigint" else "{00000000-0000-4000-8000-000000000001}"
+    shop.run(f"create table customers (email {kind} primary key, note varchar(9))")
+    rows = [customer(n) | {"email": key} for n, key in enumerate([*numbers, other], start=1)]
+    report = shop.day(rows)
+    assert (report.exit_code, report.tally.accepted, report.verified) == (4, 2, Verified(2, ()))
+    assert list(shop.reasons()) == [other]
+    assert [str(key) for (key,) in shop.run("select email from customers order by 1")] == numbers
+    assert shop.day(rows[:1]).exit_code == 0
+    assert [str(key) for (key,) in shop.run("select email from customers order by 1")] == numbers[:1]
+
+
+def test_a_sqlite_file_is_the_one_that_was_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A `#` in its name does not lead to another file, and a key that ignores case is refused as in MySQL."""
+    with closing(sqlite3.connect(tmp_path / "shop #1.sqlite")) as file:
+        file.execute("create table customers (email text collate nocase primary key)")
+    monkeypatch.setenv("SHOP_DATABASE", f"sqlite:///{tmp_path / 'shop #1.sqlite'}")
+    report = Shop(tmp_path, None).told().day(customers(1))  # type: ignore[arg-type]
+    assert (report.exit_code, "upper and lower case" in str(report.error)) == (7, True)
+    assert not (tmp_path / "shop ").exists()
+
+
 def test_a_database_that_is_not_there(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """No such database, no such user, no such kind: a person must act; the password is never shown."""
     there = shop.database.url
