@@ -10,6 +10,10 @@ MOST_DIGITS, FEWEST_DIGITS = 15, 7
 KEEPS_ITS_ZERO = "39"
 """Italy: a national number there keeps its first zero abroad."""
 
+LONGEST_AT_HOME = {"39": 10, "91": 10, "55": 11, "7": 10}
+"""Digits of a national number, where it is told without a zero and may begin as its country's code does: in
+Italy 392 123 4567, in India 91234 56789, in Brazil 55 99123 4567, in Kazakhstan 701 123 4567."""
+
 
 def address(text: str) -> str | None:
     """An e-mail address in lower case; None for what is none."""
@@ -37,6 +41,7 @@ def with_code(digits: str, calling_code: str) -> str:
     """A national number as it is dialled from abroad; one that has its country's code already, as it is."""
     if digits.startswith("0"):
         return calling_code + (digits if calling_code == KEEPS_ITS_ZERO else digits[1:])
-    if digits.startswith(calling_code) and len(digits) >= len(calling_code) + 8:
+    shortest = max(len(calling_code) + 8, LONGEST_AT_HOME.get(calling_code, 0) + 1)
+    if digits.startswith(calling_code) and len(digits) >= shortest:
         return digits
     return calling_code + digits

@@ -99,14 +99,18 @@ class MetaAudience(Destination[Graph]):
         code = self.calling_code
         gone = [*stale(batch.key_field, fit, code)]
         refusal = api.remove(audience, gone) if gone else None
+        if refusal:  # told the new as well, he would be known by two, and the ledger know of one
+            stuck = [change for change in fit if [*stale(batch.key_field, [change], code)]]
+            reasons |= {change.key: refusal for change in stuck}
+            fit = [change for change in fit if reasons[change.key] is None]
+        if not fit:
+            return Sent(receipts(batch, reasons))
         rows = [row(batch.key_field, change.key, change.fields, code) for change in fit]
         session_id = int(batch.id[:15], 16)
-        if not gone:
+        if not gone or refusal:
             api.add(audience, rows, session_id)
         else:
             after_removal(api, audience, rows, session_id)
-        if refusal:
-            reasons |= {c.key: refusal for c in fit if [*stale(batch.key_field, [c], code)]}
         return Sent(receipts(batch, reasons))
 
     def unfit(self, batch: Batch, change: Change) -> str | None:

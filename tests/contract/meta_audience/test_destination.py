@@ -86,7 +86,7 @@ def test_an_audience_too_small_to_leave(shop: World) -> None:
 
 
 def test_a_number_that_may_not_be_taken_back_is_owed(shop: World) -> None:
-    """Where the old number must stay, the new one is told all the same, and the change is tried again."""
+    """Where the old number must stay, the new one is not told, and the change is tried again."""
     shop.have([row(1), row(2)]).deliver()
     shop.sandbox.twin("meta_audience").smallest = 2
     report = shop.have([row(1, orders=50), row(2)]).deliver()
@@ -97,6 +97,16 @@ def test_a_number_that_may_not_be_taken_back_is_owed(shop: World) -> None:
         ("customer1@example.com", "new", 50),
         ("customer2@example.com", "lost", 2),
     ]
+
+
+def test_nobody_stays_by_a_number_the_ledger_does_not_know(shop: World) -> None:
+    """Who could not be told by another number, and then leaves, is gone by every number."""
+    shop.have([row(1), row(2)]).deliver()
+    shop.sandbox.twin("meta_audience").smallest = 2
+    shop.have([row(1, orders=50), row(2)]).deliver()
+    shop.sandbox.twin("meta_audience").smallest = 0
+    assert shop.have([row(2)]).deliver(allow=True).exit_code == 0
+    assert len(people(shop.sandbox)) == 1
 
 
 def test_who_leaves_is_found_by_everything_he_was_told_by(shop: World) -> None:
