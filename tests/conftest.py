@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -40,6 +41,14 @@ def _no_settings_leak_in(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith("OCTO_") and name != "OCTO_PROVE":
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _loggers_speak() -> None:
+    """Dagster's storage is made by Alembic, which silences every logger there is, for later tests too."""
+    for logger in logging.root.manager.loggerDict.values():
+        if isinstance(logger, logging.Logger):
+            logger.disabled = False
 
 
 @pytest.fixture

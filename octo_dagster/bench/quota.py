@@ -46,12 +46,12 @@ CASES = (
 
 
 def figures(folder: Path, small: bool) -> Iterator[Figure]:
-    """Wall and floor of each case; small, a tenth of the customers, which no quota binds."""
+    """Wall and floor of each case; small, a hundredth of the customers, which no quota binds."""
     known = {vendor.title: vendor for vendor in VENDORS}
     for case in CASES:
         with sandbox(f"twin = sandbox.twin({case.vendor!r}); {case.enforce}") as (address, _):
             stage = Stage(project(folder / case.vendor, sync_of(known[case.vendor], case)), address)
-            yield of(case, stage, case.customers // 10 if small else case.customers)
+            yield of(case, stage, case.customers // 100 if small else case.customers)
 
 
 def sync_of(vendor: Vendor, case: Case) -> dict[str, object]:

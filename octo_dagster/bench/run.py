@@ -69,7 +69,7 @@ def of_planning(folder: Path, small: bool) -> Iterator[Figure]:
 
 
 def of_calls(folder: Path, small: bool) -> Iterator[Figure]:
-    return calls.figures(folder, 1_000) if small else calls.figures(folder)
+    return calls.figures(folder, 300) if small else calls.figures(folder)
 
 
 def of_delivery(folder: Path, small: bool) -> Iterator[Figure]:

@@ -182,7 +182,7 @@ ALONE: list[Mapping[str, Any]] = [
 """How one kind of fault strikes when it is alone."""
 
 
-@pytest.mark.parametrize("kind", [*KINDS, "own"])
+@pytest.mark.parametrize("kind", [*KINDS, "own"] if WHOLE else ["own"])
 def test_one_kind_of_fault(proof: Proof, kind: str) -> None:
     """Each kind of fault by itself, early and late, once and without end."""
     kinds = OWN[proof.shop.vendor.name] if kind == "own" else [kind]

@@ -22,7 +22,7 @@ from tests.world import World, row
 
 pytestmark = pytest.mark.prove
 
-KILLS = 40 if os.environ.get("OCTO_PROVE") == "all" else 6
+KILLS = 40 if os.environ.get("OCTO_PROVE") == "all" else 3
 ENTERING = 4
 """New customers every day."""
 

@@ -92,4 +92,5 @@ BY_EMAIL = Vendor(
     may_call=MAY_CALL,
     others=others,
     theirs=theirs,
+    whole_only=True,
 )

@@ -216,3 +216,27 @@ def test_dlt_calls_nobody_and_writes_nothing(front: Front, tmp_path: Path) -> No
     )
     assert (done.stdout, done.returncode) == ("7\n", 0), done.stderr
     assert list(home.rglob("*")) == []
+
+
+@at("woocommerce")
+def test_many_of_one_second_edited_while_they_are_read(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More records than a page holds have one time, and two are edited between the pages: none is passed over."""
+    front.stock(0)
+    for number in range(1, 11):
+        front.order(bought(number))
+    front.clock.sleep(3600)
+    turn, pages = Listing.paged, 0
+
+    def edited(listing: Listing, *args: Any) -> Any:
+        nonlocal pages
+        for page in turn(listing, *args):
+            yield page
+            pages += listing.pull.table == "orders"
+            if pages == 2:
+                front.edit(1, state="cancelled")
+                front.edit(2, state="cancelled")
+
+    monkeypatch.setattr(Listing, "paged", edited)
+    front.pull("customers", "products", "orders")
+    assert pages > 2
+    front.check("orders")
