@@ -123,13 +123,22 @@ class Listing:
             raise Shifted
 
     def walked(self, resource: Resource, path: str, begin: Any) -> Iterator[Row]:
-        """Every record of a list that is asked anew from each cursor it reaches."""
+        """Every record of a list that is asked anew from each cursor it reaches. Where one cursor has several
+        pages, they are turned by number, so they are turned again until that brings nothing new."""
         walk, paginator = Walk(self.cursor), resource.pages.paginator()
         going = True
         while going:
-            going = False
+            going, turned, came = False, 0, 0
             for page, _ in self.paged(resource, path, begin, paginator):
-                yield from walk.fresh(page)
+                if turned and (walk.leaves(page) or not paginator.has_next_page):
+                    late = walk.late(page)
+                    yield from late
+                    if came + len(late):
+                        going = True
+                        break
+                fresh = walk.fresh(page)
+                yield from fresh
+                turned, came = turned + 1, came + len(fresh)
                 if walk.step(page) and paginator.has_next_page:
                     begin, going = walk.at, True
                     break

@@ -177,6 +177,16 @@ class Walk:
         """The records that have not come before."""
         return [one for one in records if self.mark(one) not in self.came]
 
+    def leaves(self, records: list[Any]) -> bool:
+        """Whether a page goes beyond the cursor the walk is at."""
+        return bool(records) and self.cursor(records[-1]) != self.at
+
+    def late(self, records: list[Any]) -> list[Any]:
+        """The records at the walk's cursor that have not come before; they have, then."""
+        found = [one for one in self.fresh(records) if self.cursor(one) == self.at]
+        self.came |= {self.mark(one) for one in found}
+        return found
+
     def step(self, records: list[Any]) -> bool:
         """Take a page in; whether the list is now to be asked from a later cursor. SourceError when it is
         not sorted by it: asked from the last one, records would be missed."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from connectors.sources.rest.listing import Listing
 from connectors.sources.rest.source import Rest
 from octo_dagster.canonical.conform import rejected_rows
 from octo_dagster.errors import ConfigError, SourceError
@@ -193,6 +194,7 @@ def hook(event, args):
     if event in ("socket.getaddrinfo", "socket.gethostbyname") and args[0] not in ("127.0.0.1", "localhost", None):
         raise SystemExit(f"asks for {args[0]}")
 sys.addaudithook(hook)
+from connectors.sources.rest.listing import Listing
 from connectors.sources.rest.source import Rest
 from octo_dagster.source import Pull
 pages = {"by": "number", "params": {"page": "{page}"}, "size": 3, "rows_header": "X-WP-Total"}
