@@ -91,6 +91,7 @@ class Warehouse:
     def lock(self, name: str) -> FileLock:
         """Held by one process of this machine; freed by the operating system when its holder dies."""
         folder = self.root / ".locks"
+        self.root.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # customers' data
         folder.mkdir(parents=True, exist_ok=True)
         return FileLock(folder / f"{name}.lock")
 

@@ -54,7 +54,7 @@ def bucket(rate: Rate, store: Path | None, name: str) -> AbstractBucket:
     limits = [LimiterRate(rate.calls, int(rate.seconds * Duration.SECOND))]
     if store is None:
         return InMemoryBucket(limits)
-    store.parent.mkdir(parents=True, exist_ok=True)
+    store.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # beside customers' data
     table = re.sub(r"\W+", "_", f"pace_{name}")
     return SQLiteBucket.init_from_file(limits, table=table, db_path=str(store), use_file_lock=True)
 
