@@ -133,7 +133,7 @@ class GoogleAudience(Destination[Ads]):
             if refused:
                 reasons |= {some[place][0]: why for place, why in refused.items() if place < len(some)}
                 return Sent(receipts(reasons, else_=Outcome.UNSENT))
-            token.append(f"{verb}={good(reply)['requestId']}")
+            token.append(f"{verb}={order(some)}={good(reply)['requestId']}")
         return Sent(token=" ".join(token))
 
     def unfit(self, batch: Batch) -> Mapping[str, str | None]:
@@ -184,7 +184,9 @@ class GoogleAudience(Destination[Ads]):
         otherwise: dict[str, Outcome] = {}
         work = dict(self.work(batch))
         for part in (batch.token or "").split():
-            verb, _, request_id = part.partition("=")
+            verb, sent, request_id = part.split("=", 2)
+            if sent != order(work[verb]):
+                return None  # the sync's file was edited since: nobody can say whom a place meant
             fate = api.fate(request_id)
             if fate is None:
                 return None
@@ -235,6 +237,11 @@ class GoogleAudience(Destination[Ads]):
 
 
 KINDS = "uploadKeyTypes"
+
+
+def order(some: Members) -> str:
+    """A mark of who was sent and in which order, by which Google tells of them."""
+    return hashed("\n".join(key for key, _ in some))[:12]
 
 
 def answered(batch: Batch) -> Batch:

@@ -117,6 +117,20 @@ def test_google_takes_its_time(shop: World, sandbox: Sandbox) -> None:
     assert len(held(shop)) == 5
 
 
+def test_a_setting_edited_while_google_works(shop: World) -> None:
+    """Who is fit by the file of today is not who was sent: nobody is blamed by place, all go again."""
+    twin(shop).clock = Clock()
+    twin(shop).job_seconds = HALF_AN_HOUR
+    there = shop.said["destination"]
+    fields = [{"from": "segment", "to": "phone"}]
+    shop.say(destination={**there, "calling_code": "33"}, fields=fields)
+    shop = Hasty(shop.folder, shop.sandbox, "google_audience", shop.said)
+    shop.have([row(n, segment=f"061234567{n}" if n % 2 else f"+3361234567{n}") for n in range(1, 5)])
+    assert shop.deliver().tally.waiting == 4
+    shop.say(destination={**there, "calling_code": None})
+    assert settle_only(shop.sync, shop.project, shop.around) == {"again": 4}
+
+
 def test_who_leaves_meanwhile_is_taken_back_once_it_is_known(shop: World) -> None:
     """A customer who withdraws while Google works on adding him is taken back by the next run."""
     clock = Clock()
