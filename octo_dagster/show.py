@@ -59,7 +59,7 @@ def connections(console: Console, seen: Sequence[Connection]) -> None:
         table.add_row("fields that are there", escape(", ".join(one.there)))
         table.add_row("fields to be made", escape(", ".join(one.to_be_made)))
         for setting, names in one.survey.places.items():
-            table.add_row(f"{setting}: there are", escape(", ".join(names)))
+            table.add_row(f"{setting}: there are", escape(", ".join(names) or "none yet"))
         for line in one.problems:
             table.add_row("[red]to be mended[/red]", escape(line))
         for line in one.survey.missing:
@@ -77,7 +77,8 @@ def begun(
         console.print(f"  {name}: {'set' if is_set else '[yellow]not set in this environment[/yellow]'}")
     if seen is not None:
         for setting, names in seen.places.items():
-            console.print(f"  {setting}: there are {', '.join(names)}", markup=False, highlight=False)
+            told = ", ".join(names) or "none yet"
+            console.print(f"  {setting}: there are {told}", markup=False, highlight=False)
         for line in seen.missing:
             console.print(f"  [yellow]permission missing:[/yellow] {escape(line)}", highlight=False)
     console.print(

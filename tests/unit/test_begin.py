@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime
@@ -12,13 +13,15 @@ from typing import Any
 import pyarrow as pa
 import pytest
 import yaml
+from rich.console import Console
 from typer.testing import CliRunner
 
 from connectors.registry import destinations
 from connectors.sandbox.server import Sandbox
-from octo_dagster import begin
+from octo_dagster import begin, show
 from octo_dagster.cli import app
 from octo_dagster.config import Project
+from octo_dagster.destination import Survey
 from octo_dagster.errors import ConfigError, OctoError
 from tests.vendors.brevo import BREVO
 from tests.vendors.every import EXAMINEES
@@ -183,3 +186,11 @@ def flat(settings: Mapping[str, Any], inside: str = "") -> Iterator[tuple[str, A
             yield from flat(value, f"{inside}{name}.")
         else:
             yield f"{inside}{name}", json.dumps(value)
+
+
+def test_an_account_without_lists_is_told_as_such(tmp_path: Path) -> None:
+    """What an empty account has of lists is `none yet`, not a line that ends in the middle."""
+    told = Console(file=io.StringIO(), width=100)
+    show.begun(told, tmp_path, [], {}, Survey(places={"list": (), "folder": ("Mine",)}))
+    lines = told.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert lines[:2] == ["  list: there are none yet", "  folder: there are Mine"]
