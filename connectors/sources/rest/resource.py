@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -64,7 +64,10 @@ class Since(Told):
             begin = first.isoformat()
         if self.exclusive:
             begin = earlier(begin, 1)
-        return moment(begin).strftime(self.format) if self.format else str(begin)
+        if not self.format:
+            return str(begin)
+        at = moment(begin)
+        return (at.astimezone(UTC) if self.format.endswith("Z") else at).strftime(self.format)
 
 
 class Parent(Told):

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from connectors.sources.rest.listing import Listing
+from connectors.sources.rest.resource import Since
 from connectors.sources.rest.source import Rest
 from octo_dagster.canonical.conform import rejected_rows
 from octo_dagster.errors import ConfigError, SourceError
@@ -242,3 +244,10 @@ def test_many_of_one_second_edited_while_they_are_read(front: Front, monkeypatch
     front.pull("customers", "products", "orders")
     assert pages > 2
     front.check("orders")
+
+
+def test_a_vendor_asked_in_utc_is_asked_for_the_cursors_own_moment() -> None:
+    """A cursor that states another zone is told as UTC where the format says so: else two hours are passed over."""
+    since = Since(format="%Y-%m-%dT%H:%M:%SZ")
+    asked = since.asked("2026-11-22T10:00:00+02:00", datetime(2026, 11, 23, tzinfo=UTC))
+    assert asked == "2026-11-22T08:00:00Z"
