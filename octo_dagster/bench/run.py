@@ -17,6 +17,7 @@ import psutil
 from octo_dagster.bench import (
     calls,
     delivery,
+    drt,
     planning,
     pressure,
     priority,
@@ -90,6 +91,7 @@ PARTS = {
     "plan": Part("Planning", planning, of_planning),
     "calls": Part("Calls", calls, of_calls),
     "quota": Part("Under the vendors' quotas", quota, quota.figures),
+    "drt": Part("Beside drt-core", drt, drt.figures),
     "delivery": Part("Delivery", delivery, of_delivery),
 }
 
