@@ -202,13 +202,19 @@ def written(
 ) -> str:
     """The sync's file. A field that is there under nearly the column's name is used, else a new one named."""
     key = seen.keys[0] if seen.keys else destination.spelling("customer_id")
-    origin = "email" if "mail" in key.lower() else "customer_id"
+    by_email = "mail" in key.lower()
+    origin = "email" if by_email else "customer_id"
     lines = [
         f"# For the account {account}. Try it: octo plan {settings['type']},",
         f"# then octo deliver {settings['type']} --limit 5",
         "reads: customer_profile",
         f"destination: {flow(dict(settings))}",
         f"mode: {'mirror' if gentle(destination) else 'upsert'}",
+        *(
+            ["consent: email_consent    # who did not agree is not sent, and is taken back"]
+            if by_email
+            else []
+        ),
         f"key: {flow({'from': origin, 'to': key})}",
         "fields:",
     ]

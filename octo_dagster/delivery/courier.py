@@ -51,6 +51,8 @@ class Courier:
     """What an `untyped` destination is to expect."""
     calls: list[Call] = field(default_factory=list)
     api: Any = None
+    out_of_patience: bool = False
+    """Whether the last job that was watched did not end: the ones after it are looked at once."""
 
     def __post_init__(self) -> None:
         pace = Pace(self.destination.rates, self.around.pace_store, self.destination.type)
@@ -103,12 +105,14 @@ class Courier:
     def ask(self, batch: Batch) -> Sent | None:
         """What became of a batch with a token, watched until decided or out of patience."""
         wait, longest = self.destination.poll_seconds
-        end = self.around.clock() + min(self.around.patience, self.destination.patience)
+        patience = 0 if self.out_of_patience else min(self.around.patience, self.destination.patience)
+        end = self.around.clock() + patience
         while True:
             sent = self.again(lambda: self.destination.settle(self.api, batch))
             if sent is None:
                 return None
             if sent.token is None or self.around.clock() >= end:
+                self.out_of_patience = sent.token is not None
                 return complete(batch, sent)
             self.around.sleep(wait)
             wait = min(wait * 1.5, longest)

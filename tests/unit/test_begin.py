@@ -32,6 +32,7 @@ PEOPLE = [
     {
         "customer_id": f"c{n}",
         "email": f"customer{n}@example.com",
+        "email_consent": True,
         "first_name": "Ada",
         "last_name": f"Number {n}",
         "orders": n,

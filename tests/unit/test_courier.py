@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from connectors.sandbox.server import Sandbox
 from octo_dagster.delivery.courier import LONGEST_WAIT, TRIES, Courier, Surroundings
 from octo_dagster.errors import BatchRejected, DeliveryError, Expired, Fatal, Retryable, Unanswered
+from octo_dagster.run import carry_out
+from tests.conftest import Clock
 from tests.contract.sitting import build
 from tests.vendors.webhook import WEBHOOK
+from tests.vendors.zendesk import VENDOR, ZENDESK
+from tests.world import World, row
 
 
 @pytest.fixture
@@ -78,3 +84,18 @@ def test_nobody_there_is_not_sent(courier: Courier) -> None:
     with pytest.raises(Retryable, match="cannot connect"):
         courier.read(["a"], ["f"])
     assert {call.status for call in courier.calls} == {None}
+
+
+def test_stuck_jobs_cost_one_patience(
+    tmp_path: Path, sandbox: Sandbox, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no job of several ends, the run waits for the first and looks at the others once; all are told."""
+    for name, value in ZENDESK.env.items():
+        monkeypatch.setenv(name, value)
+    sandbox.twin("zendesk").job_seconds = 10**9
+    world = World(tmp_path, sandbox, "zendesk").say(**VENDOR.said()).have([row(n) for n in range(300)])
+    around = Surroundings(sandbox=sandbox.address, sleep=clock.sleep, clock=clock, patience=60.0)
+    began = clock()
+    report = carry_out(world.plan(), world.sync, world.project, around=around)
+    assert (report.tally.waiting, report.unaccounted, report.exit_code) == (300, 0, 6)
+    assert 60 <= clock() - began < 120
