@@ -153,6 +153,11 @@ class Sync(Frozen):
         if self.on_remove and self.on_remove not in self.destination.removals:
             able = ", ".join(sorted(self.destination.removals))
             raise ValueError(f"on_remove: {self.destination.type} can {able}")
+        clears = self.mode is Mode.MIRROR and self.on_remove is Removal.CLEAR
+        if self.consent and clears and Removal.LEAVE in self.destination.removals:
+            raise ValueError(
+                "on_remove: with `consent`, leave: clear would keep who withdraws it on the list"
+            )
         return self
 
     @property

@@ -363,7 +363,8 @@ def test_what_belongs_to_others_is_left_alone(exam: Exam, removal: Removal) -> N
     are as they were, and who unsubscribed is still unsubscribed."""
     if removal not in exam.world.sync.destination.removals:
         pytest.skip(f"{exam.vendor.name} cannot {removal}")
-    exam.world.say(on_remove=removal.value)
+    # Emptied but still on a list is nothing for who withdraws consent: such a file is refused.
+    exam.world.say(on_remove=removal.value, consent="consent" if removal is Removal.LEAVE else None)
     assert exam.have(customers(3)).deliver().exit_code == 0
     exam.vendor.others(exam.twin)
     theirs = exam.vendor.theirs(exam.twin)

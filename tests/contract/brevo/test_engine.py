@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from connectors.sandbox.server import Sandbox
 from octo_dagster.delivery.ledger_tables import CHANGELOG
+from octo_dagster.errors import ConfigError
 from tests.vendors.brevo import BREVO
 from tests.world import World, row, world
 
@@ -70,6 +71,13 @@ def test_what_brevo_drops_in_silence_is_rejected(shop: World) -> None:
     (line,) = shop.project.ledger.read(log)
     assert line["reason"] == "accepted by the destination, but not stored: WANTS_MAIL"
     assert "SEGMENT" not in held(shop)["customer2@example.com"]
+
+
+def test_who_withdraws_consent_is_never_kept_on_the_list(shop: World) -> None:
+    """A file that would only empty his fields, and leave him where he is written to, is refused."""
+    shop.say(on_remove="clear", consent="consent")
+    with pytest.raises(ConfigError, match=r"customers\.yaml: on_remove: with `consent`, leave"):
+        shop.plan()
 
 
 def test_clear_empties_and_keeps(shop: World) -> None:
