@@ -45,10 +45,12 @@ def _no_settings_leak_in(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _loggers_speak() -> None:
-    """Dagster's storage is made by Alembic, which silences every logger there is, for later tests too."""
+    """What a test before this one silenced: Alembic, which makes Dagster's storage, every logger; vendors'
+    SDKs, which other tests use, that of the calls."""
     for logger in logging.root.manager.loggerDict.values():
         if isinstance(logger, logging.Logger):
             logger.disabled = False
+    logging.getLogger("urllib3").setLevel(logging.NOTSET)
 
 
 @pytest.fixture

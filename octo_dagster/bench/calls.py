@@ -24,8 +24,8 @@ from octo_dagster.bench.vendors import VENDORS, Vendor
 
 def figures(folder: Path, customers: int = 25_000) -> Iterator[Figure]:
     """First sync, 1 % changed and nothing changed, at every vendor."""
-    for number, vendor in enumerate(VENDORS):
-        with sandbox() as (address, twin):
+    with sandbox() as (address, twin):
+        for number, vendor in enumerate(VENDORS):
             stage = Stage(project(folder / str(number), vendor.sync()), address)
             yield from at(vendor, stage, twin, customers)
 

@@ -69,7 +69,7 @@ BASES = st.lists(
     ),
     max_size=25,
 )
-small = settings(max_examples=12, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+small = settings(max_examples=6, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def outcome(orders: Rows, as_of: date = AS_OF, **chosen: Any) -> Rows:

@@ -160,7 +160,7 @@ MESSAGES = st.lists(
     unique=True,
 ).map(lambda drawn: [sent_in(*row) for row in drawn])
 CHOSEN = st.randoms(use_true_random=False)
-small = settings(max_examples=8, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+small = settings(max_examples=4, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def some_opened(messages: Rows, dice: Any) -> Rows:
