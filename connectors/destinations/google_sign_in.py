@@ -28,7 +28,7 @@ def access_token(http: requests.Session, secret: Secret, scope: str) -> str:
     try:
         key = json.loads(secret.reveal()) | {"token_uri": f"{SIGN_IN_HOST}/token"}
         account = Credentials.from_service_account_info(key, scopes=[scope])  # type: ignore[no-untyped-call]
-    except (ValueError, TypeError) as error:
-        raise ConfigError(f"{secret.env} does not hold a service account's key, as JSON") from error
+    except (ValueError, TypeError):
+        raise ConfigError(f"{secret.env} does not hold a service account's key, as JSON") from None
     account.refresh(Carrier(http))
     return str(account.token)

@@ -219,10 +219,10 @@ class Stream:
     def cast(column: pa.Array[Any], field: pa.Field[Any]) -> pa.Array[Any]:
         try:
             return column.cast(field.type)
-        except pa.ArrowException as error:
+        except pa.ArrowException:  # its words hold the value, which may be a person's
             raise SourceError(
-                f"column {field.name} was {field.type} and is now {column.type}: {error}"
-            ) from error
+                f"column {field.name} was {field.type} and is now {column.type}, which does not fit"
+            ) from None
 
     @contextmanager
     def speaks(self) -> Iterator[None]:

@@ -81,12 +81,13 @@ class Exchange(HTTPAdapter):
             status = response.status_code
             if not options.get("stream"):
                 response.content  # noqa: B018  read here, so that a body cut short is classified too
-        except requests.exceptions.ConnectTimeout as error:
-            raise Retryable(f"{self.destination.type}: cannot connect: timed out") from error
+        # `from None`: what requests says holds the whole address, query and all, and tracebacks are logged.
+        except requests.exceptions.ConnectTimeout:
+            raise Retryable(f"{self.destination.type}: cannot connect: timed out") from None
         except requests.exceptions.ConnectionError as error:
-            raise unreached(self.destination.type, error) from error
+            raise unreached(self.destination.type, error) from None
         except requests.exceptions.RequestException as error:
-            raise Unanswered(f"{self.destination.type}: no answer: {type(error).__name__}") from error
+            raise Unanswered(f"{self.destination.type}: no answer: {type(error).__name__}") from None
         finally:
             self.log(Call(request.method or "", path, status, time.monotonic() - started))
         failure = self.destination.failure(response) or moved(self.destination.type, request, response)

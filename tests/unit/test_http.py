@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import traceback
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
@@ -132,6 +133,27 @@ def test_nobody_there_is_certainly_not_sent(destination: AnyDestination) -> None
         address = f"http://127.0.0.1:{deaf.getsockname()[1]}"
         with closing(session(destination, UNPACED, sandbox=address)) as out, pytest.raises(Retryable):
             out.post(f"{HOST}/octo")
+
+
+def told(raised: pytest.ExceptionInfo[BaseException]) -> str:
+    """What a log or Dagster's page shows of an error: its own words, and those of all it came from."""
+    return "".join(traceback.format_exception(raised.value))
+
+
+def test_no_traceback_tells_of_a_person(destination: AnyDestination) -> None:
+    """An address that was asked for stands in no traceback, whether it was never reached or never answered."""
+    asked = f"{HOST}/octo?email=ada%40example.com"
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        with (
+            closing(session(destination, UNPACED, sandbox=address)) as out,
+            pytest.raises(Retryable) as away,
+        ):
+            out.post(asked)
+    with hearing(destination, b"") as out, pytest.raises(Unanswered) as silent:
+        out.post(asked)
+    assert "ada%40" not in told(away) + told(silent)
 
 
 @contextmanager

@@ -53,8 +53,8 @@ def token(secret: str, name: str, http: requests.Session) -> str:
     try:
         key = json.loads(secret) | {"token_uri": TOKENS}
         made = Credentials.from_service_account_info(key, scopes=[SCOPE])  # type: ignore[no-untyped-call]
-    except (ValueError, TypeError) as error:
-        raise ConfigError(f"{name} does not hold a service account's key, as JSON") from error
+    except (ValueError, TypeError):
+        raise ConfigError(f"{name} does not hold a service account's key, as JSON") from None
     http.headers.pop("Authorization", None)
     made.refresh(Carrier(http))
     return str(made.token)

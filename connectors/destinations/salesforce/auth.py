@@ -56,6 +56,6 @@ class JwtBearer(BaseModel):
                 consumer_key=self.client_id.reveal(),
                 privatekey=self.private_key.reveal().replace("\\n", "\n"),
             )
-        except (ValueError, jwt.InvalidKeyError) as error:
-            raise ConfigError(f"{self.private_key.env} does not hold a private key in PEM") from error
+        except (ValueError, jwt.InvalidKeyError):
+            raise ConfigError(f"{self.private_key.env} does not hold a private key in PEM") from None
         return str(signed[0])

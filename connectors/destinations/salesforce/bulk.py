@@ -129,7 +129,7 @@ def lines(reply: requests.Response) -> Iterator[str]:
         for text in codecs.iterdecode(reply.iter_content(1 << 16), "utf-8-sig"):
             *whole, rest = (rest + text).split("\n")
             yield from (f"{line}\n" for line in whole)
-    except requests.RequestException as error:  # a streamed body is read outside the session's care
-        raise Unanswered("salesforce: a result file broke off") from error
+    except requests.RequestException:  # a streamed body is read outside the session's care
+        raise Unanswered("salesforce: a result file broke off") from None
     if rest:
         yield rest

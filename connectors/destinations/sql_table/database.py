@@ -113,14 +113,14 @@ class Database:
         try:
             connection = self.engine().connect()
         except sa.exc.SQLAlchemyError as error:
-            raise turned_away(error) or meant(error) from error
+            raise turned_away(error) or meant(error) from None
         except ImportError as error:
             raise Fatal(f"sql_table: {self.dialect} needs a driver: {error}") from error
         with connection:
             try:
                 yield connection
             except (sa.exc.SQLAlchemyError, psycopg.Error) as error:
-                raise meant(error) from error
+                raise meant(error) from None  # the driver's own words may hold a row's values
 
     @contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
@@ -131,7 +131,7 @@ class Database:
                 connection.commit()
             except sa.exc.SQLAlchemyError as error:
                 if not answered(error):
-                    raise Unanswered(f"sql_table: no answer to COMMIT: {said(error)}") from error
+                    raise Unanswered(f"sql_table: no answer to COMMIT: {said(error)}") from None
                 raise
 
 
