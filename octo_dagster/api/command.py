@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from octo_dagster.api.keys import EVERYTHING, Keys, shown
+from octo_dagster.api.keys import EVERYTHING, Keys, Pages, shown
 from octo_dagster.config import Project
 from octo_dagster.errors import ConfigError
 
@@ -25,12 +25,23 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON."
 def add_key(
     name: Annotated[str, typer.Argument(help="Who will use it: a name for people.")],
     tables: Annotated[
-        list[str], typer.Option("--table", help="TABLE or TABLE:column,column; may be repeated.")
-    ],
+        list[str] | None, typer.Option("--table", help="TABLE or TABLE:column,column; may be repeated.")
+    ] = None,
     per_second: Annotated[int, typer.Option(help="Requests a second.", min=1)] = 1_000,
+    pages: Annotated[
+        bool, typer.Option("--pages", help="For signing in to the pages, which show every column.")
+    ] = False,
+    act: Annotated[
+        bool, typer.Option("--act", help="With --pages: may also start runs, approve plans, write files.")
+    ] = False,
 ) -> None:
     """Make a key. It is shown now and never again; only its hash is kept."""
-    secret = Keys(Project.here().home).add(name, scopes(tables), per_second)
+    if not tables and not pages:
+        raise ConfigError("say what the key is for: --table TABLE, --pages, or both")
+    if act and not pages:
+        raise ConfigError("--act goes with --pages")
+    may: Pages | None = ("act" if act else "look") if pages else None
+    secret = Keys(Project.here().home).add(name, scopes(tables or ()), per_second, may)
     print(secret)  # noqa: T201 - the command's output
 
 
@@ -71,6 +82,7 @@ def table_of(held: Sequence[Mapping[str, Any]]) -> Table:
     table = Table("name", "for", "a second", "made", "revoked", title="Keys of the read API")
     for key in held:
         parts = [f"{name}: {', '.join(c) if c != '*' else 'all'}" for name, c in key["tables"].items()]
+        parts += [f"pages: {key['pages']}"] if key["pages"] else []
         cells = (
             key["name"],
             "; ".join(parts),

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from filelock import FileLock
 
@@ -18,6 +18,8 @@ from octo_dagster.errors import ConfigError
 FILE = "api_keys.json"
 EVERYTHING = "*"
 PER_SECOND = 1_000
+Pages = Literal["look", "act"]
+"""Of the pages: look at everything; or also start runs, approve plans and write files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class Key:
     """Requests it may make a second, on average; twice as many in a burst."""
     made_at: str = ""
     revoked_at: str | None = None
+    pages: Pages | None = None
+    """Whether a person signs in to the pages with it, and what he may do there; they show every column."""
 
     def sees(self, table: str) -> bool:
         """Whether it may read this table at all."""
@@ -74,11 +78,17 @@ class Keys:
         """Every key there is or was, oldest first."""
         return list(self.now().values())
 
-    def add(self, name: str, tables: Mapping[str, str | list[str]], per_second: int = PER_SECOND) -> str:
+    def add(
+        self,
+        name: str,
+        tables: Mapping[str, str | list[str]],
+        per_second: int = PER_SECOND,
+        pages: Pages | None = None,
+    ) -> str:
         """Make a key; the key itself, which is never told again. ConfigError when the name is taken."""
         secret = f"octo_{secrets.token_urlsafe(32)}"
         digest = hashlib.sha256(secret.encode()).hexdigest()
-        made = Key(name, digest, dict(tables), per_second, stamp())
+        made = Key(name, digest, dict(tables), per_second, stamp(), pages=pages)
         with self.lock():
             if any(one.name == name for one in self.all()):
                 raise ConfigError(f"there is a key {name!r} already; names are not used again")
