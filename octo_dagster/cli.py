@@ -362,16 +362,17 @@ def serve(
     publish: Annotated[
         bool, typer.Option("--publish", help="Publish the tables there are now first.")
     ] = False,
+    pages: Annotated[bool, typer.Option("--pages/--no-pages", help="Show the pages, too.")] = True,
 ) -> None:
-    """Answer other systems: the read API over the serving copy, until Ctrl-C."""
+    """Answer other systems and show the pages: the read API over the serving copy, until Ctrl-C."""
     from octo_dagster.api.server import serve as answer_calls  # noqa: PLC0415 - only this needs a server
+    from octo_dagster.pages.front import served  # noqa: PLC0415 - only this needs pages
 
     project = Project.here()
     if publish:
         show.published(console, project.publish())
-    answer_calls(
-        project, host, port, lambda address: console.print(f"Octo answers at [link]{address}/v1[/link]")
-    )
+    made, words = served(project, host, pages=pages)
+    answer_calls(made, host, port, lambda address: console.print(words(address), soft_wrap=True))
 
 
 @app.command("demo")

@@ -1,0 +1,127 @@
+"""The way in to the pages: who looks, in which language, who sent a form, what a browser may load."""
+
+from __future__ import annotations
+
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import quote
+
+from starlette.datastructures import Headers, MutableHeaders, QueryParams
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from octo_dagster.pages.board import Board
+from octo_dagster.pages.pictures import picture_hosts
+from octo_dagster.pages.sessions import Sessions
+from octo_dagster.pages.words import LANGUAGES, Speaker, language_of
+
+SESSION, LANGUAGE = "octo_session", "octo_language"
+"""Cookies."""
+OPEN = ("/static/", "/signin")
+"""What is shown to everybody."""
+MOST_BYTES = 200_000
+"""Of a form."""
+YEAR = 365 * 24 * 3600
+
+
+class Door:
+    """Lets who has a session through; `request.state` then holds `visitor` and `speaker`."""
+
+    def __init__(self, app: ASGIApp, board: Board, sessions: Sessions) -> None:
+        self.app, self.board, self.sessions = app, board, sessions
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request = Request(scope)
+        said = self.heard(request)
+        state = scope.setdefault("state", {})
+        state["speaker"] = said
+        state["visitor"] = visitor = self.sessions.who(cookie(request.headers, SESSION))
+        going = guarded(send, self.policy(request), chosen(request))
+        if (refused := strange(request)) is not None:
+            await refused(scope, receive, going)
+        elif visitor is None and not request.url.path.startswith(OPEN):
+            await ask_to_sign_in(request)(scope, receive, going)
+        else:
+            await self.app(scope, receive, going)
+
+    def heard(self, request: Request) -> Speaker:
+        """Who speaks to this visitor."""
+        asked, kept = request.query_params.get("lang"), cookie(request.headers, LANGUAGE)
+        accepted = request.headers.get("accept-language", "")
+        settings = self.board.settings
+        return Speaker(language_of(asked, kept, accepted, settings.language), self.board.currency)
+
+    def policy(self, request: Request) -> str:
+        """What a page may load: what this server has, and the shop's own pictures of its products."""
+        pictures = " ".join(["'self'", "data:", *picture_hosts(self.board)])
+        return (
+            f"default-src 'none'; script-src 'self'; style-src 'self'; img-src {pictures};"
+            " connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none';"
+            " frame-ancestors 'none'"
+        )
+
+
+def cookie(headers: Headers, name: str) -> str:
+    """A cookie's value; empty without it."""
+    try:
+        found = SimpleCookie(headers.get("cookie", "")).get(name)
+    except CookieError:
+        return ""
+    return found.value if found else ""
+
+
+def strange(request: Request) -> Response | None:
+    """The refusal of a form that is too long, or that another site's page sent; None for any other request.
+
+    A browser says from where a form comes: `Origin`, and `Sec-Fetch-Site` where it has it."""
+    if request.method in ("GET", "HEAD"):
+        return None
+    length = request.headers.get("content-length", "")
+    if not length.isdigit() or int(length) > MOST_BYTES:
+        return PlainTextResponse("too long a form\n", 413)
+    origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site", "same-origin")
+    ours = f"{request.url.scheme}://{request.headers.get('host', '')}"
+    if origin != ours or site != "same-origin":
+        return PlainTextResponse("this form was not sent from a page of Octo\n", 403)
+    return None
+
+
+def ask_to_sign_in(request: Request) -> Response:
+    """To the sign-in page, and from there to where one wanted to go; a script is told 401."""
+    if request.method != "GET" or request.headers.get("sec-fetch-dest", "document") != "document":
+        return PlainTextResponse("sign in\n", 401)
+    wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return RedirectResponse(f"/signin?next={quote(wanted, safe='')}" if wanted != "/" else "/signin", 303)
+
+
+def chosen(request: Request) -> str | None:
+    """The cookie that keeps a language once it was chosen."""
+    asked = request.query_params.get("lang")
+    return f"{LANGUAGE}={asked}; Path=/; Max-Age={YEAR}; SameSite=Lax" if asked in LANGUAGES else None
+
+
+def guarded(send: Send, policy: str, keep: str | None) -> Send:
+    """The reply, with what browsers must keep to."""
+
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            headers["content-security-policy"] = policy
+            headers["x-content-type-options"] = "nosniff"
+            headers["referrer-policy"] = "same-origin"
+            headers["cross-origin-opener-policy"] = "same-origin"
+            headers.setdefault("cache-control", "no-store")
+            if keep:
+                headers.append("set-cookie", keep)
+        await send(message)
+
+    return sent
+
+
+def asked_in(query: QueryParams, language: str) -> str:
+    """The same address in another language."""
+    kept = [(name, value) for name, value in query.multi_items() if name != "lang"]
+    return "?" + "&".join(f"{quote(name)}={quote(value)}" for name, value in [*kept, ("lang", language)])

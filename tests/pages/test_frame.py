@@ -1,0 +1,150 @@
+"""The frame round every page: who gets in, in which language, and what the browser is let do."""
+
+from __future__ import annotations
+
+import re
+import string
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from octo_dagster.pages import words
+from octo_dagster.pages.page import pages
+from octo_dagster.pages.signin import inside
+from octo_dagster.pages.words import LANGUAGES, Speaker, catalogue
+from tests.pages.conftest import Served, Visit
+
+PAGES = Path(words.__file__).parent
+
+
+def test_every_message_is_in_both_languages() -> None:
+    """Each text is there in English and in French, with the same forms and the same places to fill."""
+    for key, said in catalogue().items():
+        assert set(said) == set(LANGUAGES), key
+        english, french = said["en"], said["fr"]
+        assert type(english) is type(french), key
+        assert places(english) == places(french), key
+
+
+def places(said: object) -> set[str]:
+    texts = [said] if isinstance(said, str) else list(dict(said).values())  # type: ignore[call-overload]
+    return {name for text in texts for _, name, _, _ in string.Formatter().parse(text) if name}
+
+
+def test_every_text_a_template_says_is_known() -> None:
+    """Every `t('key')` of a template, and the name of every page in the menu, is in the catalogue."""
+    said = {
+        key
+        for path in PAGES.rglob("*.html")
+        for key in re.findall(r"\bt\('([\w.-]+)'[,)]", path.read_text("utf-8"))
+    }
+    assert said
+    assert sorted(said - catalogue().keys()) == []
+    assert [page.name for page in pages() if f"menu.{page.name}" not in catalogue()] == []
+
+
+def test_numbers_as_they_are_written() -> None:
+    """Numbers, money and days are spelled as the language does."""
+    english, french = Speaker("en", "EUR"), Speaker("fr", "EUR")
+    assert (english.number(12345.5, 1), french.number(12345.5, 1)) == ("12,345.5", "12\u202f345,5")
+    assert (english.money(-3), french.money(1234)) == (
+        "€−3.00".replace("€−", "€\u2212"),
+        "1\u202f234,00\xa0€",
+    )
+    assert (english.day("2026-03-01"), french.day("2026-03-01")) == ("1 Mar 2026", "1er mars 2026")
+    assert french.percent(0.125, 1) == "12,5\xa0%"
+
+
+@pytest.mark.parametrize(
+    "away", ["//evil.example", "https://evil.example", "/\\evil.example", "/\t/evil.example"]
+)
+def test_signing_in_leads_nowhere_else(away: str) -> None:
+    """Where one goes after signing in is an address of these pages, however another is spelled."""
+    assert inside(away) == "/"
+    assert inside("/customers?where=orders:gte:1") == "/customers?where=orders:gte:1"
+
+
+def test_a_key_signs_in(shop: Served, visit: Visit) -> None:
+    """Who has no session is asked to sign in; a key of the pages lets him in, to where he wanted to go; signing
+    out ends it; a key of the API alone does not let in."""
+    page = visit(shop, "/?lang=en", signed_in=False)
+    assert page.url.startswith(f"{shop.address}/signin")
+    page.get_by_label("Your key").fill(shop.sessions.keys.add("api only", {"rfm": "*"}))
+    page.get_by_role("button", name="Sign in").click()
+    assert "not for the pages" in page.get_by_role("alert").inner_text()
+    page.get_by_label("Your key").fill(shop.sessions.keys.add("person", {}, pages="look"))
+    page.get_by_role("button", name="Sign in").click()
+    assert page.get_by_role("heading", level=1).inner_text() == "Today"
+    kept = {cookie["name"]: cookie for cookie in page.context.cookies()}["octo_session"]
+    assert (kept["httpOnly"], kept["sameSite"]) == (True, "Strict")
+    assert kept["value"] not in (shop.project.home / "pages.sqlite").read_bytes().decode("latin-1")
+    page.get_by_role("button", name="Sign out").click()
+    page.goto("/")
+    assert "/signin" in page.url
+
+
+def test_the_terminals_link_works_once(shop: Served) -> None:
+    """The link `octo serve` prints signs in the first who opens it, and nobody after him."""
+    word = shop.sessions.link()
+    with httpx2.Client(base_url=shop.address) as first, httpx2.Client(base_url=shop.address) as second:
+        assert first.get(f"/signin?once={word}").headers["location"] == "/"
+        assert first.get("/").status_code == 200
+        assert second.get(f"/signin?once={word}").status_code == 403
+        assert second.get("/").headers["location"] == "/signin"
+
+
+def test_a_revoked_key_ends_its_sessions(shop: Served) -> None:
+    """A session ends with the key it was opened with."""
+    secret = shop.sessions.keys.add("leaving", {}, pages="look")
+    with httpx2.Client(base_url=shop.address, headers={"origin": shop.address}) as client:
+        assert client.post("/signin", data={"key": secret}).status_code == 303
+        assert client.get("/").status_code == 200
+        shop.sessions.keys.revoke("leaving")
+        assert client.get("/").headers["location"] == "/signin"
+
+
+def test_no_other_site_sends_forms(shop: Served) -> None:
+    """A form that another site's page sent is refused, whatever cookie comes with it."""
+    cookies = {"octo_session": shop.session()}
+    for headers in (
+        {},
+        {"origin": "https://evil.example"},
+        {"origin": shop.address, "sec-fetch-site": "cross-site"},
+    ):
+        reply = httpx2.post(f"{shop.address}/signout", cookies=cookies, headers=headers)
+        assert reply.status_code == 403
+    assert httpx2.get(shop.address, cookies=cookies).status_code == 200
+
+
+def test_guessing_keys_is_slow(shop: Served) -> None:
+    """After ten wrong keys an address waits, and even a right key must."""
+    headers = {"origin": shop.address}
+    codes = [
+        httpx2.post(f"{shop.address}/signin", data={"key": "x"}, headers=headers).status_code
+        for _ in range(12)
+    ]
+    shop.sessions.wrong.clear()
+    assert codes[0] == 403
+    assert codes[-1] == 429
+
+
+def test_the_language_is_the_visitors(shop: Served, visit: Visit) -> None:
+    """The browser's language is spoken; another that is chosen is kept."""
+    page = visit(shop, "/", language="fr")
+    assert page.locator("html").get_attribute("lang") == "fr"
+    assert page.get_by_role("heading", level=1).inner_text() == "Aujourd'hui"
+    page.get_by_role("link", name="English").click()
+    page.goto("/")
+    assert page.locator("html").get_attribute("lang") == "en"
+
+
+def test_the_api_and_the_pages_are_one_server(shop: Served) -> None:
+    """Programs are answered below /v1, people everywhere else; an unknown page says so to who is signed in."""
+    cookies = {"octo_session": shop.session()}
+    assert httpx2.get(f"{shop.address}/v1/tables").json()["error"]["code"] == "unauthorized"
+    assert httpx2.get(f"{shop.address}/healthz").text == "ok\n"
+    unknown = httpx2.get(f"{shop.address}/nowhere", cookies=cookies)
+    assert unknown.status_code == 404
+    assert "There is no such page" in unknown.text
+    assert httpx2.get(f"{shop.address}/static/../words.yaml", cookies=cookies).status_code == 404
