@@ -84,7 +84,7 @@ class Project:
     @cached_property
     def intakes(self) -> Mapping[str, Intake]:
         """Name → source, for every file of `assets/sources/`."""
-        context = {"sources": registry.sources()}
+        context = {"sources": registry.sources(), "home": self.home}
         return self.all("sources", lambda path: document.load(path, Intake, context))
 
     @cached_property

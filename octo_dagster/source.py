@@ -93,6 +93,9 @@ class Source(BaseModel, ABC):
     rereads: ClassVar[bool] = False
     """Whether a part that changed is read again from its start; `_origin` is then `part:line`."""
 
+    posted: ClassVar[bool] = False
+    """Whether its rows are brought to us, so that a webhook is data and not a reason to ask."""
+
     def problem(self, pull: Pull) -> str | None:
         """Why this can never be pulled, as `field: what`, known without calling anyone; None when it can."""
         return None

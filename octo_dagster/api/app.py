@@ -10,7 +10,8 @@ from fastapi.openapi.utils import get_openapi
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp
 
-from octo_dagster.api import customers, syncs, tables
+from connectors.sources.push import opened
+from octo_dagster.api import customers, events, syncs, tables
 from octo_dagster.api.errors import Told, told_by
 from octo_dagster.api.gate import Gate
 from octo_dagster.api.keys import Keys
@@ -36,7 +37,10 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     503: {"model": Told, "description": "Nothing is published yet"},
 }
 MORE: dict[int | str, dict[str, Any]] = {
-    409: {"model": Told, "description": "Several customers have this identifier"},
+    409: {
+        "model": Told,
+        "description": "Several customers have this identifier; or a name came again with other rows",
+    },
     410: {"model": Told, "description": "The table has moved on; begin again without `after`"},
 }
 
@@ -47,7 +51,8 @@ def app(project: Project) -> ASGIApp:
     made.state.copy = Copy(project.home)
     made.state.tables = Tables(project.warehouse, keys_of(project))
     made.state.project = project
-    for part in (customers, tables, syncs):
+    made.state.door = events.Door(project, opened(project.home))
+    for part in (customers, tables, syncs, events):
         made.include_router(part.router, responses=REFUSALS | MORE)
     told_by(made)
     made.add_api_route("/healthz", healthy, include_in_schema=False)

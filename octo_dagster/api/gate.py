@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import TypeAlias
 
 import orjson
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from octo_dagster.api.keys import Key, Keys
 
+Headers: TypeAlias = dict[bytes, bytes]
+
 MOST_BYTES = 1_000_000
 """Of a request's body."""
 OPEN = frozenset({"/openapi.json", "/healthz"})
 """Paths anyone may read: what the API is, and whether it is up."""
+HOOKS = "/v1/hooks/"
+"""Paths where a vendor's signature stands for a key."""
+HOOKS_A_SECOND = 500
+"""Of all vendors together: checking a signature costs a little, and a hook that is refused comes again."""
 
 
 class Bucket:
@@ -39,12 +46,16 @@ class Gate:
     def __init__(self, app: ASGIApp, keys: Keys, clock: Callable[[], float] = time.monotonic) -> None:
         self.app, self.keys, self.clock = app, keys, clock
         self.buckets: dict[str, Bucket] = {}
+        self.hooks = Bucket(HOOKS_A_SECOND, clock())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in OPEN:
             await self.app(scope, receive, send)
             return
         headers = dict(scope["headers"])
+        if scope["path"].startswith(HOOKS):
+            await self.knock(headers, scope, receive, send)
+            return
         key = self.keys.who(bearer(headers))
         if key is None:
             message = "send `Authorization: Bearer KEY`; octo keys add makes one"
@@ -58,6 +69,17 @@ class Gate:
             scope.setdefault("state", {})["key"] = key
             await self.app(scope, receive, send)
 
+    async def knock(self, headers: Headers, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a webhook come as far as its signature's check."""
+        if self.hooks.wait(self.clock()):
+            await refuse(
+                send, 429, "too_many_requests", "more webhooks than can be taken", ((b"retry-after", b"1"),)
+            )
+        elif long(headers):
+            await refuse(send, 413, "too_large", f"a body of more than {MOST_BYTES} bytes")
+        else:
+            await self.app(scope, receive, send)
+
     def wait(self, key: Key) -> float:
         now = self.clock()
         bucket = self.buckets.get(key.digest)
@@ -66,13 +88,13 @@ class Gate:
         return bucket.wait(now)
 
 
-def bearer(headers: dict[bytes, bytes]) -> str:
+def bearer(headers: Headers) -> str:
     """The key a request brings; empty when it brings none."""
     kind, _, secret = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
     return secret.strip() if kind.lower() == "bearer" else ""
 
 
-def long(headers: dict[bytes, bytes]) -> bool:
+def long(headers: Headers) -> bool:
     """Whether the body is too long, or does not say how long it is."""
     length = headers.get(b"content-length", b"0")
     return b"transfer-encoding" in headers or not length.isdigit() or int(length) > MOST_BYTES

@@ -5,6 +5,7 @@ timezone: Europe/Paris          # of timestamps that state no zone
 currency: EUR                   # amounts are reported in it; rows without a currency have it
 rates: {USD: 0.93}              # one USD in EUR; an order in any other currency is rejected
 max_rejected: 1%                # beyond this share (or count) of the rows nothing is published
+hook: {by: shopify, secret: {env: SHOPIFY_CLIENT_SECRET}}   # optional: POST /v1/hooks/<source> (see hook.py)
 tables:
   orders:                       # a canonical table
     from: sales.orders          # or `query:`, or a file pattern
@@ -39,6 +40,7 @@ from pydantic import (
 )
 
 from octo_dagster.canonical.contracts import CONTRACTS
+from octo_dagster.hook import Hook
 from octo_dagster.source import OUTSIDE, Outside, Pull, Source
 from octo_dagster.sync import Frozen, Share
 
@@ -143,6 +145,7 @@ class Intake(Frozen):
     currency: str = "USD"
     rates: Mapping[str, Decimal] = {}
     max_rejected: Share = 0.01
+    hook: Hook | None = None
     tables: Mapping[str, TableIntake] = Field(min_length=1)
 
     @field_validator("source", mode="before")
@@ -155,7 +158,9 @@ class Intake(Frozen):
         kind = str(value.get("type")) if isinstance(value, dict) else "nothing"
         if kind not in known:
             raise ValueError(f"unknown type {kind!r}; known: {', '.join(sorted(known)) or 'none'}")
-        return known[kind].model_validate(value)
+        return known[kind].model_validate(
+            value, context={**(info.context or {}), "name": info.data.get("name")}
+        )
 
     @field_validator("timezone")
     @classmethod
@@ -196,6 +201,14 @@ class Intake(Frozen):
         for name, table in self.tables.items():
             if problem := self.source.problem(table.pull()):
                 raise ValueError(f"tables.{name}.{problem}")
+        return self
+
+    @model_validator(mode="after")
+    def hook_is_for_something(self) -> Intake:
+        """What a webhook brings is data where rows are posted, and a knock elsewhere."""
+        if self.hook and bool(self.hook.into) != self.source.posted:
+            needs = "is needed: what its hooks bring" if self.source.posted else "is of a push source only"
+            raise ValueError(f"hook.into: {needs}")
         return self
 
     def raw(self, table: str) -> str:

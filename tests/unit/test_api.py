@@ -426,5 +426,5 @@ def test_its_own_description_holds(project: Project) -> None:
 
     for found in schema.get_all_operations():
         given(case=found.ok().as_strategy())(ask)()  # type: ignore[union-attr]
-    assert len(asked) == 10
+    assert len(asked) == 12
     assert min(asked.values()) > 1

@@ -42,7 +42,7 @@ def test_the_demo_shop_is_sound() -> None:
     ("old", "new", "mistake"),
     [
         ("tables", "colour: red\ntables", "colour: Extra inputs are not permitted"),
-        ("files", "ftp", "source: unknown type 'ftp'; known: files, rest, sql"),
+        ("files", "ftp", "source: unknown type 'ftp'; known: files, push, rest, sql"),
         ("folder: in", "folder: in, sep: x", "source.sep: Extra inputs are not permitted"),
         ("orders:", "order:", "order: no such table; known: customers, products, stores, orders"),
         (", net_amount: total", "", "orders.columns: net_amount is required"),
