@@ -115,6 +115,8 @@ class Destination(BaseModel, ABC, Generic[ApiT]):
     """First and longest wait between two looks at an unfinished job."""
     patience: ClassVar[float] = 900.0
     """Seconds a run watches one unfinished job before it leaves it to the next run."""
+    looks: ClassVar[str | None] = None
+    """The paths (a regex) of calls that write nothing though they are no GET: searches asked by POST."""
     untyped: ClassVar[bool] = False
     """Whether what it holds does not say of which type it is (a CSV file); `expect` then tells it."""
 

@@ -68,6 +68,10 @@ class Busy(OctoError):
 class DeliveryError(OctoError):
     """The destination could not do what was asked, as a whole and not for one row."""
 
+    partly = False
+    """Whether calls before the one that failed may have carried out a part of the batch. The courier says so,
+    which saw them."""
+
 
 class Retryable(DeliveryError):
     """The call was certainly not carried out and may go again after `wait` seconds (None: back off)."""

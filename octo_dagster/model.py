@@ -86,6 +86,13 @@ class Change:
     before: Fields = field(default_factory=dict)
     """What the ledger says is held of it. For a destination that knows people by values alone, as an
     audience of hashed addresses does: what is to be taken back must be named there value by value."""
+    perhaps: tuple[Fields, ...] = ()
+    """What it may hold besides: versions that were sent since the last answer. To be taken back as well."""
+
+    @property
+    def versions(self) -> tuple[Fields, ...]:
+        """Everything that was, or may have been, told of this record so far; empty for a new one."""
+        return tuple(one for one in (self.before, *self.perhaps) if one)
 
 
 @dataclass(frozen=True, slots=True)

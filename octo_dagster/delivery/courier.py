@@ -7,6 +7,7 @@ the errors of `errors`, and signs in again once when a session has expired.
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from octo_dagster.delivery.compare import missing
 from octo_dagster.delivery.http import Call, session
 from octo_dagster.delivery.pace import Pace
 from octo_dagster.destination import AnyDestination, FieldReport, Survey
-from octo_dagster.errors import Expired, Retryable
+from octo_dagster.errors import DeliveryError, Expired, Retryable
 from octo_dagster.model import Batch, Fields, FieldType, Op, Outcome, Receipt, Sent
 
 T = TypeVar("T")
@@ -100,7 +101,18 @@ class Courier:
 
     def send(self, batch: Batch) -> Sent:
         """See Destination.send. BatchRejected, Unanswered and Fatal are the caller's to tell apart."""
-        return complete(batch, self.again(lambda: self.destination.send(self.api, batch)))
+        before = len(self.calls)
+        try:
+            return complete(batch, self.again(lambda: self.destination.send(self.api, batch)))
+        except DeliveryError as error:
+            error.partly = any(self.wrote(call) for call in self.calls[before:])
+            raise
+
+    def wrote(self, call: Call) -> bool:
+        """Whether a call was carried out that may have written something."""
+        done = call.status is not None and call.status < 300
+        looked = call.method in ("GET", "HEAD") or re.search(self.destination.looks or "$^", call.path)
+        return done and not looked
 
     def ask(self, batch: Batch) -> Sent | None:
         """What became of a batch with a token, watched until decided or out of patience."""

@@ -240,8 +240,9 @@ def refuse(delivery: Delivery, op: Op, line: Line, reason: str) -> None:
 def send_one(delivery: Delivery, sent: Sent) -> Settled | Sent:
     """Intent on disk, the call, receipts on disk; or the batch, when a job of the destination has it.
 
-    A batch that certainly was not sent leaves no intent behind. One that was not answered is settled
-    at once; when even that fails its intent stays, for the next run."""
+    A batch that certainly was not sent leaves no intent behind; of one that was carried out in part every
+    row is doubted. One that was not answered is settled at once; when even that fails its intent stays, for
+    the next run."""
     ledger, sync = delivery.ledger, delivery.sync
     ledger.intend(sync.name, delivery.run, sent.intent)
     batch = sent.batch()
@@ -252,15 +253,26 @@ def send_one(delivery: Delivery, sent: Sent) -> Settled | Sent:
         answer = delivery.courier.send(batch)
     except Unanswered:
         return settle_one(sync, ledger, delivery.courier, delivery.run, sent)
-    except (DeliveryError, ConfigError):
-        ledger.withdraw(sync.name, sent.intent.id)
+    except (DeliveryError, ConfigError) as error:
+        leave_behind(delivery, sent, partly=isinstance(error, DeliveryError) and error.partly)
         raise
     if answer.token is not None:
         return with_token(delivery, sent, answer.token)
     if any(r.outcome is Outcome.UNKNOWN for r in answer.receipts):
-        return settle_one(sync, ledger, delivery.courier, delivery.run, sent)
+        return settle_one(sync, ledger, delivery.courier, delivery.run, sent, answer.receipts)
     receipts = delivery.courier.confirm(batch, answer.receipts)
     return close(sync, ledger, delivery.run, sent, receipts, sure=True)
+
+
+def leave_behind(delivery: Delivery, sent: Sent, *, partly: bool) -> None:
+    """What the ledger says of a batch that failed: nothing, where nothing was done. Where a part may have
+    been done all of it is Octo's to send again or to take back, whatever the shop says tomorrow; a job with
+    a name is asked for then."""
+    if not partly:
+        delivery.ledger.withdraw(delivery.sync.name, sent.intent.id)
+    elif sent.intent.token is None:
+        doubts = [Receipt(line.spelled, Outcome.UNKNOWN) for line in sent.lines]
+        close(delivery.sync, delivery.ledger, delivery.run, sent, doubts, sure=False)
 
 
 def with_token(delivery: Delivery, sent: Sent, token: str) -> Sent:

@@ -105,6 +105,7 @@ class Drawing:
         self.options = options
         self.version = warehouse.existing(sync.reads)
         self.revision = ledger.revision(sync.name)
+        self.doubts = ledger.doubts(sync.name)
         self.definition = definition(sync)
         self.sql: Compiled = compiled(sync, warehouse.schema(sync.reads))
         self.seen = {ADDED: 0, CHANGED: 0, REMOVED: 0, "owed": 0, "passed": 0}
@@ -249,6 +250,7 @@ class Drawing:
         for keys in pages(connection.sql(query)):
             known = self.ledger.rows(self.sync.name, keys)
             fields = self.ledger.fields(self.sync.name, keys)
+            perhaps = self.perhaps(keys)
             page = [
                 {
                     "kind": REMOVED,
@@ -256,6 +258,7 @@ class Drawing:
                     "spelled": known[key]["spelled"],
                     "before": fields.get(key, "{}"),
                     "created": known[key]["created"],
+                    "perhaps": perhaps.get(key),
                 }
                 for key in keys
                 if not only or known[key]["spelled"].lower() in only
@@ -274,7 +277,8 @@ class Drawing:
                       and ({sure} or md5(m.record) <> h.fingerprint)"""
         for rows in pages(connection.sql(query)):
             before = self.ledger.fields(self.sync.name, [row[0] for row in rows])
-            page = [self.change(row, before.get(row[0], "{}")) for row in rows]
+            perhaps = self.perhaps([row[0] for row in rows])
+            page = [self.change(row, before.get(row[0], "{}"), perhaps.get(row[0])) for row in rows]
             kept = [line for line in page if line is not None]
             room = self.room()
             if room is not None and len(kept) > room:
@@ -283,7 +287,11 @@ class Drawing:
             self.seen[CHANGED] += len(kept)
             yield kept
 
-    def change(self, row: tuple[Any, ...], before: str) -> dict[str, Any] | None:
+    def perhaps(self, keys: Sequence[str]) -> dict[str, list[str]]:
+        """What may be held of these besides; nothing is asked where nothing is in doubt."""
+        return self.ledger.perhaps(self.sync.name, keys) if self.doubts else {}
+
+    def change(self, row: tuple[Any, ...], before: str, perhaps: list[str] | None) -> dict[str, Any] | None:
         key, spelled, record, fingerprint, sure, owed, maybe = row
         fields = sendable(self.sync, record, new=False)
         tolerances = {m.to: m.tolerance for m in self.sync.fields if m.tolerance}
@@ -297,6 +305,7 @@ class Drawing:
             "record": record,
             "fingerprint": fingerprint,
             "before": None if maybe else before,
+            "perhaps": perhaps,
         }
 
     def added(self, connection: duckdb.DuckDBPyConnection) -> Iterator[pa.RecordBatch]:
@@ -309,7 +318,8 @@ class Drawing:
             self.seen["passed"] += max(every - room, 0)
             keys += f" order by key limit {room}"
         query = f"""select '{ADDED}' as kind, key, spelled, record, md5(record) as fingerprint,
-                           cast(null as varchar) as before, cast(null as boolean) as created
+                           cast(null as varchar) as before, cast(null as boolean) as created,
+                           cast(null as varchar[]) as perhaps
                     from ({self.mapped(f"{self.sql.key} in ({keys})")})"""
         for batch in connection.sql(query).to_arrow_reader(20_000):
             self.seen[ADDED] += batch.num_rows

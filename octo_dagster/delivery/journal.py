@@ -48,6 +48,7 @@ def doubtful(line: Line, op: Op) -> Entry:
         outcome=Outcome.UNKNOWN.value,
         fingerprint=MAYBE if line.before is None else UNSURE,
         fields=encoded(before if op is not Op.UPSERT else {**line.fields, **before}),
+        perhaps=encoded(line.fields) if op is Op.UPSERT else None,
     )
 
 

@@ -29,6 +29,7 @@ from octo_dagster.delivery.ledger_tables import (
     CHANGELOG,
     FIELDS,
     MAYBE,
+    PERHAPS,
     RUNS,
     SNAPSHOT,
     SYNCS,
@@ -37,6 +38,7 @@ from octo_dagster.delivery.ledger_tables import (
     engine,
 )
 from octo_dagster.errors import Busy
+from octo_dagster.model import Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ class Entry:
     reason: str | None = None
     changed: str | None = None
     """Field → [before, after] as JSON, for the log."""
+    perhaps: str | None = None
+    """Of a change that may have been carried out: the fields it wrote, as JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +183,23 @@ class Ledger:
         with self.reading() as connection:
             return {row.key: row.fields for row in connection.execute(query)}
 
+    def perhaps(self, sync: str, keys: Sequence[str]) -> dict[str, list[str]]:
+        """Key → every version of its fields that was sent since the last answer, as JSON, in no order that
+        matters. At most 1,000 keys."""
+        query = sa.select(PERHAPS.c.key, PERHAPS.c.fields).where(
+            PERHAPS.c.sync == sync, PERHAPS.c.key.in_(keys)
+        )
+        found: dict[str, list[str]] = {}
+        with self.reading() as connection:
+            for row in connection.execute(query.order_by(PERHAPS.c.fields)):
+                found.setdefault(row.key, []).append(row.fields)
+        return found
+
+    def doubts(self, sync: str) -> bool:
+        """Whether anything that was sent of this sync is not known to have arrived."""
+        with self.reading() as connection:
+            return bool(connection.scalar(sa.select(sa.exists().where(PERHAPS.c.sync == sync))))
+
     def rows(self, sync: str, keys: Sequence[str]) -> dict[str, sa.RowMapping]:
         """Key → its snapshot row, for those of the keys the ledger knows. At most 1,000 keys."""
         query = sa.select(SNAPSHOT).where(SNAPSHOT.c.sync == sync, SNAPSHOT.c.key.in_(keys))
@@ -272,6 +293,7 @@ class Ledger:
                 moved,
             )
             self.hold(connection, sync, [e for e in entries if not e.keep])
+            self.remember(connection, sync, [e for e in entries if not e.keep])
         owed = [snapshot_row(sync, run, e) for e in entries if e.keep and e.reason]
         if owed:
             added = self.insert(SNAPSHOT)
@@ -297,6 +319,16 @@ class Ledger:
         if gone:
             mine = (FIELDS.c.sync == sync) & (FIELDS.c.key == sa.bindparam("k"))
             connection.execute(sa.delete(FIELDS).where(mine), gone)
+
+    def remember(self, connection: sa.Connection, sync: str, entries: Sequence[Entry]) -> None:
+        """What may be held besides, until an answer settles it."""
+        told = [{"k": e.key} for e in entries if e.outcome == Outcome.ACCEPTED]
+        if told and connection.scalar(sa.select(sa.exists().where(PERHAPS.c.sync == sync))):
+            mine = (PERHAPS.c.sync == sync) & (PERHAPS.c.key == sa.bindparam("k"))
+            connection.execute(sa.delete(PERHAPS).where(mine), told)
+        doubted = [{"sync": sync, "key": e.key, "fields": e.perhaps} for e in entries if e.perhaps]
+        if doubted:
+            connection.execute(self.insert(PERHAPS).on_conflict_do_nothing(), doubted)
 
     def write_log(
         self, connection: sa.Connection, sync: str, run: str, at: datetime, entries: Iterable[Entry]

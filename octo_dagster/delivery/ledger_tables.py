@@ -42,6 +42,14 @@ FIELDS = sa.Table(
     sa.Column("key", sa.Text, primary_key=True),
     sa.Column("fields", sa.Text, nullable=False, comment="the fields held, as JSON"),
 )
+PERHAPS = sa.Table(
+    "sync_perhaps",
+    TABLES,
+    sa.Column("sync", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("fields", sa.Text, primary_key=True, comment="fields that may be held besides, as JSON"),
+)
+"""What was sent of a record that is in doubt, each time that no answer came."""
 BATCHES = sa.Table(
     "sync_batches",
     TABLES,

@@ -27,6 +27,7 @@ CHANGES = pa.schema(
         "fingerprint": pa.string(),
         "before": pa.string(),
         "created": pa.bool_(),
+        "perhaps": pa.list_(pa.string()),
     }
 )
 INVALID = pa.schema({"key": pa.string(), "reason": pa.string()})
@@ -108,6 +109,8 @@ class Line:
     before: Fields | None
     """What the ledger says is held; None when nothing is."""
     created: bool | None
+    perhaps: tuple[Fields, ...] = ()
+    """What may be held besides: sent since the last answer."""
 
 
 class Folder:
@@ -155,6 +158,7 @@ class Folder:
                 fingerprint=row["fingerprint"],
                 before=None if row["before"] is None else decoded(row["before"]),
                 created=row["created"],
+                perhaps=tuple(decoded(fields) for fields in row["perhaps"] or ()),
             )
 
     def invalid(self, sync: str, plan: str) -> list[Invalid]:

@@ -43,7 +43,13 @@ class Sent:
     def batch(self) -> Batch:
         """As the destination is handed it."""
         changes = tuple(
-            Change(line.spelled, asked(line, self.op, self.plan), line.before is not None, line.before or {})
+            Change(
+                line.spelled,
+                asked(line, self.op, self.plan),
+                line.before is not None,
+                line.before or {},
+                line.perhaps,
+            )
             for line in self.lines
         )
         return Batch(
@@ -58,7 +64,7 @@ class Sent:
 
 
 def asked(line: Line, op: Op, plan: Plan) -> Fields:
-    """The fields a change writes. Clearing empties exactly what Octo is known to have put there."""
+    """The fields a change writes. Clearing empties exactly what Octo has put there, or may have."""
     if op is Op.UPSERT:
         return dict(line.fields)
     if op is Op.CLEAR:
@@ -86,11 +92,14 @@ def settle(sync: Sync, ledger: Ledger, folder: Folder, courier: Courier, run: st
     return counts
 
 
-def settle_one(sync: Sync, ledger: Ledger, courier: Courier, run: str, sent: Sent) -> Settled:
-    """Settle one batch: by its job, and by reading back whatever the job does not tell."""
+def settle_one(
+    sync: Sync, ledger: Ledger, courier: Courier, run: str, sent: Sent, told: Sequence[Receipt] = ()
+) -> Settled:
+    """Settle one batch: by what was told of it, by its job, and by reading back whatever nobody tells."""
     batch = sent.batch()
     answer = courier.ask(batch) if batch.token else None
-    receipts = list(answer.receipts) if answer else [Receipt(key, Outcome.UNKNOWN) for key in batch.keys]
+    receipts = list(answer.receipts) if answer else list(told)
+    receipts = receipts or [Receipt(key, Outcome.UNKNOWN) for key in batch.keys]
     receipts = courier.confirm(batch, receipts)
     receipts = find_out(courier, batch, receipts)
     return close(sync, ledger, run, sent, receipts, sure=courier.destination.in_order)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -21,6 +22,7 @@ import sqlalchemy as sa
 from connectors.sandbox.server import Sandbox
 from octo_dagster.delivery.ledger_tables import CHANGELOG
 from octo_dagster.delivery.verify import Verified
+from octo_dagster.errors import DeliveryError
 from octo_dagster.model import FieldType, Mode, Removal
 from octo_dagster.run import Report, verify_only
 from tests.vendors.every import VENDORS
@@ -108,6 +110,12 @@ class Exam:
     def keys(self) -> set[str]:
         """The keys of all the records there are, emptied ones too."""
         return {row[self.vendor.key] for row in self.twin.holdings().get(self.vendor.table, [])}
+
+    def filled(self) -> set[str]:
+        """The keys of the records that hold anything of ours, in the list the sync keeps or not."""
+        rows = self.twin.holdings().get(self.vendor.table, [])
+        records = [(self.vendor.shown or self.vendor.columns)(row) for row in rows]
+        return {key for key, *values in records if values != [None, None]}
 
     def key(self, number: int) -> str:
         return str(customer(number)[self.vendor.key_from])
@@ -261,6 +269,31 @@ def test_a_lost_reply_and_asked_too_much(exam: Exam) -> None:
     assert exam.have([customer(n, orders=n + 60) for n in range(1, 10)]).deliver().exit_code == 0
     assert {found[1] for found in exam.held().values()} == set(range(61, 70))
     assert exam.vendor.examinee.tells_wait is any(slept >= 7 for slept in exam.world.slept)
+
+
+@pytest.mark.parametrize("after", range(2, 12) if WHOLE else (5,))
+def test_nothing_stays_of_a_delivery_broken_off(exam: Exam, after: int) -> None:
+    """Put off for good in the middle, a delivery leaves nothing behind of who then withdraws consent."""
+    exam.world.sandbox.fault(exam.vendor.name, "throttle", after=after, times=None, seconds=1)
+    exam.have(customers(24)).world.deliver(allow=True)
+    exam.world.sandbox.vendors[exam.vendor.name].faults.clear()
+    gone = exam.have([customer(n, consent=n > 12) for n in range(1, 25)]).deliver()
+    assert (gone.exit_code, gone.unaccounted) == (0, 0)
+    assert set(exam.held()) == {exam.key(n) for n in range(13, 25)}
+    if exam.world.sync.removal is not Removal.LEAVE:
+        assert exam.filled() == set(exam.held()), "nobody's columns either"
+
+
+def test_nobody_is_left_as_he_was_between_two_answers(exam: Exam) -> None:
+    """Changed again and again while no reply comes back, new ones too, each is in the end as he is now, only."""
+    exam.have(customers(6)).deliver()
+    for orders in (100, 200):
+        exam.world.sandbox.fault(exam.vendor.name, "drop_after", path=exam.vendor.lost, times=None)
+        with suppress(DeliveryError):  # where not even the last run can be asked after
+            exam.have([customer(n, orders=orders) for n in range(1, 10)]).world.deliver(allow=True)
+        exam.world.sandbox.vendors[exam.vendor.name].faults.clear()
+    assert exam.have([customer(n, orders=300) for n in range(2, 10)]).deliver().exit_code == 0
+    assert exam.held() == {exam.key(n): (customer(n)["segment"], 300) for n in range(2, 10)}
 
 
 def test_an_expired_session(exam: Exam) -> None:

@@ -45,6 +45,9 @@ class Shop:
     """Key → what the vendor holds once all is well."""
     newest: int = 0
 
+    poison: float = 1.0
+    """How readily rows become such as this vendor refuses."""
+
     def day(self) -> None:
         """One day later."""
         self.rows = {n: self.moved(found) for n, found in self.rows.items() if self.chance.random() > 0.08}
@@ -52,6 +55,13 @@ class Shop:
             self.newest += 1
             self.rows[self.newest] = self.poisoned(row(self.newest), 0.04)
         self.hold()
+
+    def hour(self) -> None:
+        """A while later, in the middle of a day: people go on, but nobody is spoilt, for what a vendor holds
+        of who was spoilt between two runs only the first of them could say."""
+        self.poison = 0.0
+        self.day()
+        self.poison = 1.0
 
     def moved(self, found: dict[str, Any]) -> dict[str, Any]:
         """One customer a day later: mostly as before."""
@@ -68,7 +78,7 @@ class Shop:
 
     def poisoned(self, found: dict[str, Any], share: float) -> dict[str, Any]:
         """Sometimes a row this vendor refuses; it may be mended another day."""
-        return found | self.vendor.poison(found) if self.chance.random() < share else found
+        return found | self.vendor.poison(found) if self.chance.random() < share * self.poison else found
 
     def hold(self) -> None:
         """What is promised of today's rows: a refused one stays as it was, one without consent is taken back."""
@@ -137,7 +147,8 @@ class Proof:
         return sorted(self.shop.held.values())
 
     def day(self, faults: list[Mapping[str, Any]]) -> None:
-        """A day of which the vendor spoils the first run, and one clean run after it."""
+        """A day of which the vendor spoils the first run, and one clean run after it: of the same people, or
+        of those they have become meanwhile."""
         vendor = self.world.sandbox.vendors[self.shop.vendor.name]
         self.shop.day()
         self.world.have(list(self.shop.rows.values()))
@@ -145,6 +156,9 @@ class Proof:
             self.world.sandbox.fault(self.shop.vendor.name, **fault)
         self.run()
         vendor.faults.clear()
+        if faults and self.shop.chance.random() < 0.5:
+            self.shop.hour()
+            self.world.have(list(self.shop.rows.values()))
         clean = self.run()
         assert clean is not None, faults
         assert self.found() == self.wanted(), faults

@@ -40,6 +40,7 @@ from connectors.destinations.google_audience.identifiers import (
     member,
     stale,
     status,
+    told_by,
     unfit,
 )
 from connectors.destinations.google_audience.verdict import DECIDED, verdict
@@ -146,7 +147,7 @@ class GoogleAudience(Destination[Ads]):
         """The requests that carry a batch out, in order: always the same for the same batch."""
         field, code = batch.key_field, self.calling_code
         if batch.op is Op.LEAVE:
-            found = [(c.key, identifiers(field, c.key, c.before, code)) for c in batch.changes]
+            found = [(c.key, told_by(field, c, code)) for c in batch.changes]
             yield "remove", [(key, member(some)) for key, some in found if some]
             return
         reasons = self.unfit(batch)

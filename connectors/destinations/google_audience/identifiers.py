@@ -104,9 +104,18 @@ def place(known: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+def told_by(key_field: str, change: Change, calling_code: str | None) -> list[Identifier]:
+    """Everything this person was told by, in any version that was sent of him."""
+    found: list[Identifier] = []
+    for version in change.versions or ({},):
+        some = identifiers(key_field, change.key, version, calling_code)
+        found += [one for one in some if one not in found]
+    return found
+
+
 def stale(key_field: str, change: Change, calling_code: str | None) -> list[Identifier]:
     """What this person was told by, and is found by no more; everything, when he may not be told any more."""
-    was = identifiers(key_field, change.key, change.before, calling_code) if change.before else []
+    was = told_by(key_field, change, calling_code) if change.versions else []
     if change.fields.get("ad_user_data", True) is not True:
         return was
     now = identifiers(key_field, change.key, {**change.before, **change.fields}, calling_code)

@@ -119,7 +119,8 @@ class MetaAudience(Destination[Graph]):
     def leave(self, api: Graph, batch: Batch) -> Sent:
         """Everybody by all that he can be found by: an address would miss who is known by his number."""
         audience = api.audience()
-        rows = [one for c in batch.changes if (one := naming(batch.key_field, c, self.calling_code))]
+        code = self.calling_code
+        rows = [one for c in batch.changes for one in naming(batch.key_field, c, code) if one]
         refusal = api.remove(audience, rows) if audience and rows else None
         return Sent(receipts(batch, dict.fromkeys(batch.keys, refusal)))
 

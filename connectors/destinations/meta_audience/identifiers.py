@@ -81,17 +81,18 @@ def row(key_field: str, key: str, fields: Fields, calling_code: str | None) -> R
     return {name: spelled(name, value, calling_code) for name, value in told.items() if name in FIELDS}
 
 
-def naming(key_field: str, change: Change, calling_code: str | None) -> Row:
-    """Every identifier that a person was told by, and can be found by alone."""
-    told = row(key_field, change.key, change.before, calling_code)
-    return {name: value for name, value in told.items() if name in NAMING and value}
+def naming(key_field: str, change: Change, calling_code: str | None) -> Iterator[Row]:
+    """Every identifier that a person was told by, and is found by alone; a row for each version of him."""
+    for version in change.versions or ({},):
+        told = row(key_field, change.key, version, calling_code)
+        yield {name: value for name, value in told.items() if name in NAMING and value}
 
 
 def stale(key_field: str, changes: Iterable[Change], calling_code: str | None) -> Iterator[Row]:
     """The identifiers of these people that were true once and are not any more."""
     for change in changes:
         now = row(key_field, change.key, change.fields, calling_code)
-        was = naming(key_field, change, calling_code)
-        gone = {name: value for name, value in was.items() if name in now and now[name] != value}
-        if gone:
-            yield gone
+        for was in naming(key_field, change, calling_code):
+            gone = {name: value for name, value in was.items() if name in now and now[name] != value}
+            if gone:
+                yield gone

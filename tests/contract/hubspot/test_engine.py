@@ -209,3 +209,15 @@ def test_nothing_but_what_is_mapped_is_ever_written(shop: Patient) -> None:
 def properties(one: dict[str, Any]) -> set[str]:
     """The properties an input writes."""
     return set(one.get("properties", ()))
+
+
+def test_who_was_written_but_not_listed_can_be_taken_back(shop: Patient) -> None:
+    """Contacts written while the list was out of reach are Octo's to empty, should consent go meanwhile."""
+    listed = {**HUBSPOT.settings, "id_property": "octo_id"}
+    shop.say(destination=listed, consent="consent", on_remove="delete")
+    shop.sandbox.fault("hubspot", "throttle", path="/memberships/add$", times=None)
+    assert shop.have([row(1), row(2)]).deliver().exit_code == 5
+    assert set(shop.held().values()) == {"new", "lost"}
+    shop.sandbox.vendors["hubspot"].faults.clear()
+    assert shop.have([row(1, consent=False), row(2)]).deliver(allow=True).exit_code == 0
+    assert shop.held() == {"customer1@example.com": None, "customer2@example.com": "lost"}
