@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -12,10 +12,12 @@ from typing import Any
 import requests
 
 from octo_dagster.destination import words
-from octo_dagster.errors import BatchRejected, Fatal, Unanswered
+from octo_dagster.errors import BatchRejected, Fatal, Retryable, Unanswered
 
 PAGE = 1000
 """Most members, fields or audiences in one page (spec, `count`)."""
+STEPS_BACK = 5
+"""How often a list may move under its reader before he comes upon somebody new."""
 ABOUT = "email_address,status,merge_fields,tags"
 FIELD = "merge_fields.tag,merge_fields.type,merge_fields.options"
 EVERYBODY = {"include_cleaned": "true", "include_transactional": "true", "include_unsubscribed": "true"}
@@ -23,6 +25,8 @@ ARCHIVED = "archived"
 
 Member = Mapping[str, Any]
 """A member as Mailchimp shows it: `email_address`, `status`, `merge_fields`, `tags`."""
+Page = tuple[Sequence[Member], int]
+"""Members, and how many more there are behind them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,29 +133,51 @@ class Api:
         More members than asked for may come."""
         if not keys or (self.tag is not None and self.tag_number() is None):
             return
-        left, offset, total = {fold(key) for key in keys}, 0, 2 * PAGE
-        while left and offset < total:
-            if len(left) <= -(-(total - offset) // PAGE):
+        left, pages = {fold(key) for key in keys}, self.holders()
+        more: int | None = 2 * PAGE
+        while left and more is not None:
+            if len(left) <= -(-more // PAGE):
                 single = (self.member(key) for key in sorted(left))
                 yield from (found for found in single if found and self.counts(found))
                 return
-            page = self.page(offset)
-            held = [found for found in page["members"] if self.counts(found)]
+            members, more = next(pages, ((), None))
+            held = [found for found in members if self.counts(found)]
             left -= {fold(found["email_address"]) for found in held}
             yield from held
-            offset, total = offset + PAGE, int(page["total_items"])
 
     @property
     def by_tag(self) -> bool:
         return self.tag is not None and self.tag_holds_all
 
-    def page(self, offset: int) -> Any:
-        """A page of whom the tag holds or, where that list is not complete, of the audience."""
-        asked = {"count": PAGE, "offset": offset, "fields": f"members.{ABOUT.replace(',', ',members.')}"}
-        asked["fields"] = f"{asked['fields']},total_items"
+    def holders(self) -> Iterator[Page]:
+        """Whom the tag holds or, where that list is not complete, the audience."""
+        shown = f"members.{ABOUT.replace(',', ',members.')}"
         if self.by_tag:
-            return self.get(f"{self.path}/segments/{self.tag_number()}/members", asked | EVERYBODY)
-        return self.get(f"{self.path}/members", asked)
+            return self.pages(f"{self.path}/segments/{self.tag_number()}/members", shown, EVERYBODY)
+        return self.pages(f"{self.path}/members", shown, {})
+
+    def pages(self, path: str, shown: str, chosen: Mapping[str, str]) -> Iterator[Page]:
+        """Every member of a list at least once, whoever leaves it meanwhile.
+
+        All behind somebody who leaves move up, and one of them over the edge of the page that was read. So a
+        page begins with the last member of the one before; where it does not, the reader steps back until it
+        begins with somebody known. Retryable when the list moves faster than that."""
+        seen: set[str] = set()
+        offset = stepped = 0
+        while stepped <= STEPS_BACK:
+            asked = {"count": PAGE, "offset": offset, "fields": f"{shown},total_items"}
+            page = self.get(path, {**asked, **chosen})
+            members, more = page["members"], int(page["total_items"]) - offset - PAGE
+            if offset and moved(members, more, seen):
+                offset, stepped = max(0, offset - PAGE + 1), stepped + 1
+                continue
+            new = {fold(one["email_address"]) for one in members} - seen
+            seen |= new
+            yield members, max(0, more)
+            if more <= 0:
+                return
+            offset, stepped = offset + PAGE - 1, 0 if new else stepped
+        raise Retryable("mailchimp: the audience changes faster than it can be read")
 
     def counts(self, member: Member) -> bool:
         """Whether a member counts as held: not archived, and tagged if the sync has a tag."""
@@ -165,16 +191,12 @@ class Api:
         """Those of these keys that are archived. The audience's archive is looked through once a session
         (1,000 a call), unless asking for the keys one by one takes fewer calls."""
         if "archived" not in self.known:
-            asked: dict[str, Any] = {"status": ARCHIVED, "count": PAGE, "offset": 0}
-            asked["fields"] = "members.email_address,total_items"
-            page = self.get(f"{self.path}/members", asked)
-            found = {fold(one["email_address"]) for one in page["members"]}
-            pages = range(PAGE, int(page["total_items"]), PAGE)
-            if len(keys) < len(pages):
-                return {fold(key) for key in keys if (self.member(key) or {}).get("status") == ARCHIVED}
-            for offset in pages:
-                page = self.get(f"{self.path}/members", asked | {"offset": offset})
-                found |= {fold(one["email_address"]) for one in page["members"]}
+            found: set[str] = set()
+            chosen = {"status": ARCHIVED}
+            for members, more in self.pages(f"{self.path}/members", "members.email_address", chosen):
+                found |= {fold(one["email_address"]) for one in members}
+                if len(keys) < -(-more // PAGE):
+                    return {fold(key) for key in keys if (self.member(key) or {}).get("status") == ARCHIVED}
             self.known["archived"] = found
         held: set[str] = self.known["archived"]
         return {fold(key) for key in keys} & held
@@ -239,6 +261,13 @@ def taken(reply: requests.Response) -> requests.Response:
     if reply.status_code in (400, 413, 422):
         raise BatchRejected(f"mailchimp: {complaint(reply)}")
     return expected(reply, 200)
+
+
+def moved(members: Sequence[Member], more: int, seen: Collection[str]) -> bool:
+    """Whether a later page begins with somebody new, or is past an end that was farther off."""
+    if not members:
+        return more <= -PAGE
+    return fold(members[0]["email_address"]) not in seen
 
 
 def fold(key: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +22,8 @@ class Members(Twin):
 
     deaf_to_new_status = False
     """Whether the batch call ignores `status_if_new`, which its published schema does not list."""
+    meanwhile: Callable[[int], None] | None = None
+    """Called after every page of members, with the offset it began at: an edit of somebody else's."""
 
     @abstractmethod
     def audience(self, request: Request, list_id: str) -> Audience:
@@ -91,7 +93,13 @@ class Members(Twin):
             if status in (None, member.status) and (since is None or member.changed > moment(since))
         ]
         shown = [audience.shown(member) for member in page(request, rows)]
+        self.served(request)
         return said(request, {"members": shown, "list_id": list_id, "total_items": len(rows)})
+
+    def served(self, request: Request) -> None:
+        """A page of members went out."""
+        if self.meanwhile:
+            self.meanwhile(int(request.args.get("offset", "0")))
 
     @route("POST", f"{API}/lists/<list_id>/members")
     def add_member(self, request: Request, list_id: str) -> Response:

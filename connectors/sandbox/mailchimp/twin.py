@@ -45,6 +45,7 @@ class Mailchimp(Reports):
         self.campaigns = {}
         self.role = "owner"
         self.deaf_to_new_status = False
+        self.meanwhile = None
 
     def holdings(self) -> Mapping[str, list[dict[str, Any]]]:
         """The first account's first audience."""
@@ -224,6 +225,7 @@ class Mailchimp(Reports):
         wanted = {"subscribed", *(one for one in extra if request.args.get(f"include_{one}") == "true")}
         rows = [m for m in audience.members.values() if number in m.tags and m.status in wanted]
         shown = [audience.briefly(member) for member in page(request, rows)]
+        self.served(request)
         return said(request, {"members": shown, "total_items": len(rows)})
 
     def segment(self, request: Request, list_id: str, number: int) -> Audience:
