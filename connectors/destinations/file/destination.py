@@ -23,7 +23,7 @@ from pydantic import Discriminator, Field, Tag, field_validator
 
 from connectors.destinations.file.bucket import ToBucket
 from connectors.destinations.file.formats import Csv, Dialect, Format, Lines
-from connectors.destinations.file.places import Place, ToFolder
+from connectors.destinations.file.places import Place, ToFolder, opened
 from connectors.destinations.file.sftp import ToSftp
 from connectors.destinations.file.table import Table
 from connectors.destinations.file.workbook import Workbook
@@ -126,9 +126,7 @@ class File(Destination[Desk]):
         table, _ = self.changes(batch)
         if not table.rows:
             return None
-        opened = (batch.opened_at or datetime.now(UTC)).strftime("%Y-%m-%d-%H%M%S")
-        stem, _, ending = self.name.rpartition(".")
-        name = f"{stem}-{opened}-{batch.id[:8]}.{ending}"
+        name = opened(self.name, batch.opened_at or datetime.now(UTC), batch.id)
         api.place.stage(name, table.content(self.order_by, batch.types))
         return name
 

@@ -5,14 +5,16 @@ A reader never sees half a file: it is written whole under another name and then
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import secrets
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import requests
@@ -25,6 +27,8 @@ PRIVATE = 0o600
 """Who may read a new file: Octo's own user. A file that is there keeps what a person allowed."""
 STALE_SECONDS = 3_600
 """So old, an unfinished file is nobody's any more."""
+FORGOTTEN_SECONDS = 7 * 86_400
+"""So old, a whole file that was not published is: a delivery that was interrupted would have asked for it."""
 FILES = "https://files.octo.invalid"
 """A host nobody has (RFC 6761): in the sandbox its twin is asked there for a folder of its own."""
 
@@ -88,6 +92,26 @@ def part(name: str) -> str:
     return f".{name}.part"
 
 
+OPENED = re.compile(r"-\d{4}-\d\d-\d\d-\d{6}-[0-9a-f]{8}(?=\.\w+$)")
+"""What sets one file of changes apart from the next: `calls-2026-03-01-120000-0123abcd.csv`."""
+
+
+def opened(name: str, when: datetime, batch: str) -> str:
+    """The name of a batch's own file of changes."""
+    stem, _, ending = name.rpartition(".")
+    return f"{stem}-{when:%Y-%m-%d-%H%M%S}-{batch[:8]}.{ending}"
+
+
+def patience(name: str, left: str) -> float:
+    """How many seconds a hidden file may lie beside `name`, which Octo is about to write. For ever, when it
+    is not of an earlier write of that file, nor a file of changes of the same sync."""
+    if re.fullmatch(re.escape(f".{name}.") + r"[0-9a-f]{8}\.part", left):
+        return STALE_SECONDS
+    whole = left.removeprefix(".").removesuffix(".part")
+    same = OPENED.search(whole) and OPENED.sub("", whole) == OPENED.sub("", name)
+    return FORGOTTEN_SECONDS if same and left == part(whole) else math.inf
+
+
 @dataclass(frozen=True, slots=True)
 class Folder(Place):
     """A folder of this machine, or one mounted on it."""
@@ -124,6 +148,7 @@ class Folder(Place):
         self.settled()
 
     def stage(self, name: str, content: bytes) -> None:
+        self.sweep(name)
         self.stage_as(part(name), content, PRIVATE)
 
     def publish(self, name: str) -> None:
@@ -148,9 +173,10 @@ class Folder(Place):
     def sweep(self, name: str) -> None:
         """Take away what a delivery that was killed left behind: it holds personal data."""
         with local(self.path):
-            for left in self.path.glob(part(f"{name}.*")):
-                if time.time() - left.stat().st_mtime > STALE_SECONDS:
-                    left.unlink(missing_ok=True)
+            for left in self.path.glob(".*.part"):
+                with suppress(FileNotFoundError):  # another delivery swept too
+                    if time.time() - left.stat().st_mtime > patience(name, left.name):
+                        left.unlink()
 
     def permissions(self, name: str) -> int:
         with local(self.path):

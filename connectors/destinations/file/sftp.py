@@ -7,11 +7,13 @@ done it (`Unanswered`).
 from __future__ import annotations
 
 import io
+import math
 import posixpath
 import secrets
 import socket
+import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -20,7 +22,7 @@ import requests
 from paramiko.hostkeys import HostKeyEntry
 from pydantic import Field, field_validator, model_validator
 
-from connectors.destinations.file.places import PRIVATE, Held, Place, To, part
+from connectors.destinations.file.places import PRIVATE, Held, Place, To, part, patience
 from octo_dagster.destination import Secret
 from octo_dagster.errors import DeliveryError, Fatal, Retryable, Unanswered
 
@@ -105,6 +107,7 @@ class Server(Place):
         temporary = self.path(part(f"{name}.{secrets.token_hex(4)}"))
         with self.client() as client:
             with before("write"):
+                sweep(client, self.to.folder, name)
                 permissions = PRIVATE if mark is None else client.stat(self.path(name)).st_mode or PRIVATE
                 self.write(client, temporary, content, permissions & 0o777)
                 if marked(client, self.path(name)) != mark:
@@ -115,6 +118,7 @@ class Server(Place):
 
     def stage(self, name: str, content: bytes) -> None:
         with self.client() as client, before("write"):
+            sweep(client, self.to.folder, name)
             self.write(client, self.path(part(name)), content, PRIVATE)
 
     def publish(self, name: str) -> None:
@@ -204,6 +208,15 @@ def marked(client: Client, path: str) -> str | None:
     except FileNotFoundError:
         return None
     return f"{held.st_size} {held.st_mtime}"
+
+
+def sweep(client: Client, folder: str, name: str) -> None:
+    """Take away what a delivery that was killed left behind: it holds personal data. A server that shows no
+    list, or lets nothing be taken away, keeps it."""
+    with suppress(OSError):
+        for left in client.listdir_attr(folder):
+            if time.time() - (left.st_mtime or math.inf) > patience(name, left.filename):
+                client.remove(posixpath.join(folder, left.filename))
 
 
 @contextmanager
