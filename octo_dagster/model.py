@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -110,6 +110,11 @@ class Batch:
     """The destination's name for the job, once it has one. Opaque to the engine; kept in the ledger."""
     opened_at: datetime | None = None
     """When the intent was written (UTC): nothing of this batch happened at the destination earlier."""
+    holds: Callable[[Iterable[str]], Collection[str]] = field(
+        default=lambda keys: (), repr=False, compare=False
+    )
+    """Those of these keys, as the ledger compares them, that the ledger says are held. For a destination where
+    several keys may name one record."""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -129,6 +134,9 @@ class Receipt:
     lost: tuple[str, ...] = ()
     """Of a rejected change that was carried out but for these fields: the rest is held, and Octo's to take
     back. A value that was not kept is no reason to forget the others, or the person."""
+    also: tuple[str, ...] = ()
+    """Of an accepted change: other keys that name the same record there, as the ledger compares keys, because
+    people have merged what was two. What is known of those is true no longer."""
 
 
 @dataclass(frozen=True, slots=True)

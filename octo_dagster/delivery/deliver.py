@@ -245,7 +245,7 @@ def send_one(delivery: Delivery, sent: Sent) -> Settled | Sent:
     the next run."""
     ledger, sync = delivery.ledger, delivery.sync
     ledger.intend(sync.name, delivery.run, sent.intent)
-    batch = sent.batch()
+    batch = sent.batch(sync, ledger)
     try:
         token = delivery.courier.open(batch)
         if token is not None:

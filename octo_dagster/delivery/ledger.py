@@ -206,6 +206,11 @@ class Ledger:
         with self.reading() as connection:
             return {row["key"]: row for row in connection.execute(query).mappings()}
 
+    def holding(self, sync: str, keys: Iterable[str]) -> set[str]:
+        """Those of the keys under which something may be held."""
+        known = self.rows(sync, list(keys))
+        return {key for key, row in known.items() if row["fingerprint"] is not None}
+
     def unsettled(self, sync: str) -> list[OpenBatch]:
         """The intents without an answer, oldest first."""
         query = (

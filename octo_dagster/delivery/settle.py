@@ -40,7 +40,7 @@ class Sent:
     lines: tuple[Line, ...]
     plan: Plan
 
-    def batch(self) -> Batch:
+    def batch(self, sync: Sync, ledger: Ledger) -> Batch:
         """As the destination is handed it."""
         changes = tuple(
             Change(
@@ -60,6 +60,7 @@ class Sent:
             types=self.plan.types,
             token=self.intent.token,
             opened_at=self.intent.opened_at,
+            holds=lambda keys: ledger.holding(sync.name, keys),
         )
 
 
@@ -96,7 +97,7 @@ def settle_one(
     sync: Sync, ledger: Ledger, courier: Courier, run: str, sent: Sent, told: Sequence[Receipt] = ()
 ) -> Settled:
     """Settle one batch: by what was told of it, by its job, and by reading back whatever nobody tells."""
-    batch = sent.batch()
+    batch = sent.batch(sync, ledger)
     answer = courier.ask(batch) if batch.token else None
     receipts = list(answer.receipts) if answer else list(told)
     receipts = receipts or [Receipt(key, Outcome.UNKNOWN) for key in batch.keys]
@@ -136,7 +137,9 @@ def close(
     lines = {line.spelled: line for line in sent.lines}
     by: dict[Outcome, list[Line]] = {outcome: [] for outcome in Outcome}
     entries: list[Entry] = []
+    others: set[str] = set()
     for receipt in receipts:
+        others.update(receipt.also)
         line = lines[receipt.key]
         by[receipt.outcome].append(line)
         if receipt.outcome in (Outcome.ACCEPTED, Outcome.REJECTED):
@@ -145,6 +148,7 @@ def close(
             entries.append(doubtful(line, sent.op))
     pending = by[Outcome.PENDING]
     rest = replace(sent.intent, rows=ranges(line.position for line in pending)) if pending else None
+    ledger.doubt(sync.name, run, sorted(others))  # first: a batch that is closed is not looked at again
     ledger.settle(sync.name, run, sent.intent.id, entries, rest)
     return Settled(
         accepted=len(by[Outcome.ACCEPTED]),

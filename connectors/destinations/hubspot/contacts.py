@@ -63,7 +63,7 @@ def upsert(portal: Portal, id_property: str, batch: Batch) -> tuple[Receipt, ...
             unsent |= {change.key for change in part}
             continue
         try:
-            answers |= write(portal, id_property, part)
+            answers |= write(portal, id_property, part, batch)
         except Unanswered:
             raise
         except DeliveryError as failed:
@@ -94,30 +94,59 @@ def done(told: Told) -> bool:
     return told.receipt.outcome is Outcome.ACCEPTED
 
 
-def write(portal: Portal, id_property: str, part: Sequence[Change]) -> Answers:
+def write(portal: Portal, id_property: str, part: Sequence[Change], batch: Batch) -> Answers:
     """Up to a hundred rows, by the road their key allows."""
     if id_property != "email":
         answers = post(portal, "upsert", rows(part, id_property=id_property), part)
         return answers | adopt(portal, id_property, part, answers)
     there = portal.find("email", [change.key for change in part])
     known, twice = apart(part, there)
+    known, second = alone(known, there, batch)
     new = [change for change in part if change.key not in there]
     answers = post(portal, "update", rows(known, ids=there), known) if known else {}
-    return answers | twice | (post(portal, "upsert", rows(new, id_property="email"), new) if new else {})
+    answers = {key: shared(told, there[key]) for key, told in answers.items()}
+    return (
+        answers
+        | twice
+        | second
+        | (post(portal, "upsert", rows(new, id_property="email"), new) if new else {})
+    )
 
 
 def apart(part: Iterable[Change], there: Mapping[str, Contact]) -> tuple[list[Change], Answers]:
     """The rows whose contact is there, one for each contact; a second one for the same is refused.
 
-    People merge contacts, and then two addresses of the shop's are one contact of HubSpot's."""
+    People merge contacts, and then two addresses of the shop's are one contact of HubSpot's: its own goes."""
     first: dict[str, Change] = {}
     twice: Answers = {}
-    for change in (one for one in part if one.key in there):
+    present = [one for one in part if one.key in there]
+    for change in sorted(present, key=lambda one: not own(there[one.key], one.key, "email")):
         contact = there[change.key]
         if first.setdefault(contact.id, change) is not change:
             why = f"the same contact as another row of this batch: {contact.id} was merged in HubSpot"
             twice[change.key] = Told(Receipt(change.key, Outcome.REJECTED, why))
     return list(first.values()), twice
+
+
+def alone(
+    known: Iterable[Change], there: Mapping[str, Contact], batch: Batch
+) -> tuple[list[Change], Answers]:
+    """The rows whose contact is theirs: by its own address, or by another while nobody of ours has that."""
+    first = {c.key: fold(there[c.key].properties.get("email") or "") for c in known}
+    second = {key: name for key, name in first.items() if name != fold(key)}
+    taken = set(batch.holds(second.values())) if second else set()
+    why = "the contact of another customer's address: the two were merged in HubSpot"
+    told = {key: Told(Receipt(key, Outcome.REJECTED, why)) for key, name in second.items() if name in taken}
+    return [change for change in known if change.key not in told], told
+
+
+def shared(told: Told, contact: Contact) -> Told:
+    """What became of a change, with every other address that leads to the same contact."""
+    key = told.receipt.key
+    others = contact.names("email") - {fold(key)}
+    if not others or not done(told):
+        return told
+    return replace(told, receipt=replace(told.receipt, also=tuple(sorted(others))))
 
 
 def rows(
@@ -234,7 +263,15 @@ def leave(portal: Portal, id_property: str, batch: Batch) -> tuple[Receipt, ...]
     """Take contacts off the list. Who is not there, or not in it, has left it."""
     found = portal.find(id_property, batch.keys)
     portal.leave(sorted({contact.id for contact in found.values()}))
-    return tuple(Receipt(key, Outcome.ACCEPTED) for key in batch.keys)
+    return tuple(taken(key, found, id_property) for key in batch.keys)
+
+
+def taken(key: str, there: Mapping[str, Contact], id_property: str) -> Receipt:
+    """That somebody was taken back; with him whoever else is found by the same contact."""
+    receipt = Receipt(key, Outcome.ACCEPTED)
+    if id_property != "email" or key not in there:
+        return receipt
+    return shared(Told(receipt), there[key]).receipt
 
 
 def clear(portal: Portal, id_property: str, batch: Batch) -> tuple[Receipt, ...]:
@@ -256,8 +293,8 @@ def emptied(
     pending = {change.key for change in todo}
     return tuple(
         answers[c.key].receipt
-        if c.key in answers and not gone(answers[c.key])
-        else Receipt(c.key, Outcome.ACCEPTED)
+        if c.key in answers and not gone(answers[c.key]) and not done(answers[c.key])
+        else taken(c.key, there, id_property)
         for c in asked
         if c.key in answers or c.key not in pending
     )

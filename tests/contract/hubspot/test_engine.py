@@ -143,6 +143,32 @@ def test_two_customers_who_became_one(shop: Patient) -> None:
     ]
 
 
+@pytest.mark.parametrize("leaves", [1, 2])
+def test_who_leaves_takes_nothing_of_whom_he_was_merged_with(shop: Patient, leaves: int) -> None:
+    """Of two customers who became one contact the one who stays is written again, and is whole in the end."""
+    shop.say(**BY_EMAIL)
+    shop.have([row(1), row(2), row(3)]).deliver()
+    one, two, _ = shop.account.there()
+    shop.account.merge(one, two, 0.0)
+    stays = 3 - leaves
+    shop.have([row(stays), row(3)]).deliver(allow=True)
+    report = shop.deliver()
+    assert (report.exit_code, shop.held()["customer1@example.com"]) == (0, row(stays)["segment"])
+    assert shop.plan().changes == 0
+
+
+def test_merged_customers_are_told_of_however_they_are_sent(shop: Patient) -> None:
+    """One after the other, in runs of their own, they never take turns behind anybody's back."""
+    shop.say(**BY_EMAIL)
+    shop.have([row(1), row(2)]).deliver()
+    one, two = shop.account.there()
+    shop.account.merge(one, two, 0.0)
+    for report in (shop.have([row(1), row(2, orders=20)]).deliver(), shop.deliver(), shop.deliver()):
+        assert (report.tally.rejected, report.exit_code) == (1, 4)
+    (left,) = shop.account.there()
+    assert (left.properties["email"], left.properties["octo_orders"]) == ("customer1@example.com", "1")
+
+
 def test_a_rule_of_the_accounts_administrator(shop: Patient) -> None:
     """From 2026-09 on the account's own rules hold for the API: who breaks one is told of, alone."""
     shop.account.rules = {"octo_orders": r"\d{1,2}"}
