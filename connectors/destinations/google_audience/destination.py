@@ -185,9 +185,10 @@ class GoogleAudience(Destination[Ads]):
         otherwise: dict[str, Outcome] = {}
         work = dict(self.work(batch))
         for part in (batch.token or "").split():
-            verb, sent, request_id = part.split("=", 2)
+            verb, sent, request_id = [*part.split("=", 2), ""][:3]
             if sent != order(work[verb]):
-                return None  # the sync's file was edited since: nobody can say whom a place meant
+                # The file was edited since, or a version noted it that kept no order: whom a place meant is lost.
+                return None
             fate = api.fate(request_id)
             if fate is None:
                 return None

@@ -131,6 +131,18 @@ def test_a_setting_edited_while_google_works(shop: World) -> None:
     assert settle_only(shop.sync, shop.project, shop.around) == {"again": 4}
 
 
+@pytest.mark.parametrize("since", ["", "0123456789ab="])
+def test_a_request_noted_by_another_version(shop: World, since: str) -> None:
+    """A note that does not say in which order people were sent, or says another, blames nobody: all go again."""
+    slow(shop, Clock())
+    shop = Hasty(shop.folder, shop.sandbox, "google_audience", shop.said)
+    assert shop.have([row(1), row(2)]).deliver().tally.waiting == 2
+    (left,) = shop.project.ledger.unsettled(shop.sync.name)
+    verb, _, request = str(left.token).split("=", 2)
+    shop.project.ledger.token(left.id, f"{verb}={since}{request}")
+    assert settle_only(shop.sync, shop.project, shop.around) == {"again": 2}
+
+
 def test_who_leaves_meanwhile_is_taken_back_once_it_is_known(shop: World) -> None:
     """A customer who withdraws while Google works on adding him is taken back by the next run."""
     clock = Clock()
