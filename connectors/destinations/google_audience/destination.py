@@ -187,7 +187,7 @@ class GoogleAudience(Destination[Ads]):
         for part in (batch.token or "").split():
             verb, sent, request_id = [*part.split("=", 2), ""][:3]
             if sent != order(work[verb]):
-                # The file was edited since, or a version noted it that kept no order: whom a place meant is lost.
+                # The file was edited since, or an older version kept no order: whom a place meant is lost.
                 return None
             fate = api.fate(request_id)
             if fate is None:
