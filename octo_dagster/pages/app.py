@@ -13,6 +13,7 @@ from octo_dagster.errors import ConfigError, OctoError, SourceError
 from octo_dagster.pages import signin
 from octo_dagster.pages.board import Board
 from octo_dagster.pages.door import Door
+from octo_dagster.pages.kept import Kept
 from octo_dagster.pages.page import pages
 from octo_dagster.pages.render import STATIC, page
 from octo_dagster.pages.sessions import Sessions
@@ -26,6 +27,7 @@ def app(project: Project, sessions: Sessions) -> ASGIApp:
     made = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     made.state.board = Board(project)
     made.state.sessions = sessions
+    made.state.kept = Kept()
     made.state.pages = pages()
     made.include_router(signin.router)
     for one in made.state.pages:

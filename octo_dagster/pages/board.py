@@ -6,7 +6,7 @@ import tempfile
 import threading
 import uuid
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from functools import cached_property
@@ -19,6 +19,7 @@ from octo_dagster.errors import ConfigError
 from octo_dagster.serving.reading import Copy
 
 Row = Mapping[str, Any]
+Params = Mapping[str, Any] | Sequence[Any]
 MEMORY = "512MB"
 """What all questions of all visitors together may hold; beyond it DuckDB spills to disk."""
 ANSWERS = 200
@@ -58,13 +59,15 @@ class Board:
         made.execute("set enable_progress_bar = false")
         return made
 
-    def select(self, sql: str, params: Mapping[str, Any] | None = None) -> list[Row]:
-        """The rows a DuckDB query answers over the newest tables, `$name` in it bound from `params`.
+    def select(self, sql: str, params: Params = ()) -> list[Row]:
+        """The rows a DuckDB query answers over the newest tables, `$name` in it bound from `params`, or `?`
+        one after the other.
 
         The answer is remembered until a table changes. duckdb.CatalogException for a table that is not
         there: ask `has` first."""
         marks = self.fresh()
-        key = (sql, tuple(sorted((params or {}).items())), marks)
+        bound = tuple(sorted(params.items())) if isinstance(params, Mapping) else tuple(params)
+        key = (sql, bound, marks)
         with self.lock:
             if key in self.answers:
                 self.answers.move_to_end(key)
@@ -77,18 +80,30 @@ class Board:
                     self.answers.popitem(last=False)
         return rows
 
-    def asked(self, sql: str, params: Mapping[str, Any] | None) -> list[Row]:
-        with self.connection.cursor() as cursor:
+    def asked(self, sql: str, params: Params) -> list[Row]:
+        with self.cursor() as cursor:
             try:
-                found = cursor.execute(sql, dict(params or {}))
+                found = executed(cursor, sql, params)
             except duckdb.IOException:  # a file was taken away between looking and reading: look again
                 self.marks.clear()
                 self.fresh()
-                found = cursor.execute(sql, dict(params or {}))
+                found = executed(cursor, sql, params)
             names = [told[0] for told in found.description or ()]
             return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
-    def one(self, sql: str, params: Mapping[str, Any] | None = None) -> Row:
+    def parts(self, sql: str, params: Params = ()) -> Iterator[list[tuple[Any, ...]]]:
+        """The same rows by and by, for an answer of any length; not remembered."""
+        with self.cursor() as cursor:
+            found = executed(cursor, sql, params)
+            while rows := found.fetchmany(KEPT_ROWS):
+                yield rows
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """A cursor over the newest tables, for code that asks for itself; close it."""
+        self.fresh()
+        return self.connection.cursor()
+
+    def one(self, sql: str, params: Params = ()) -> Row:
         """The only row of an answer, as of a query of sums; IndexError without one."""
         return self.select(sql, params)[0]
 
@@ -157,6 +172,10 @@ class Board:
         except ConfigError:
             return ""
         return said.pop() if len(said) == 1 else ""
+
+
+def executed(cursor: duckdb.DuckDBPyConnection, sql: str, params: Params) -> duckdb.DuckDBPyConnection:
+    return cursor.execute(sql, dict(params) if isinstance(params, Mapping) else list(params))
 
 
 READ = {".yaml", ".py", ".sql"}

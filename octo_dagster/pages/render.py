@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from octo_dagster.pages.board import Board
+from octo_dagster.pages.kept import Kept
 from octo_dagster.pages.page import GROUPS, Page
 from octo_dagster.pages.sessions import Visitor
 from octo_dagster.pages.words import NONE, Speaker
@@ -66,6 +67,12 @@ def board(request: Request) -> Board:
     return made
 
 
+def kept(request: Request) -> Kept:
+    """Where what must not stand in an address is kept under a word."""
+    made: Kept = request.app.state.kept
+    return made
+
+
 def speaker(request: Request) -> Speaker:
     """Who says texts and numbers in this visitor's language."""
     said: Speaker = request.state.speaker
@@ -82,7 +89,7 @@ async def acting(request: Request) -> Visitor:
 
 def menu(request: Request) -> list[tuple[str, list[Page]]]:
     """The menu's parts with their pages."""
-    there: list[Page] = request.app.state.pages
+    there = [one for one in request.app.state.pages if speaker(request).knows(f"menu.{one.name}")]
     parts = [(group, [one for one in there if one.group == group]) for group in GROUPS]
     return [(group, held) for group, held in parts if held]
 

@@ -90,7 +90,8 @@ class Speaker:
         sign, text = SIGNS.get(self.currency, self.currency), self.number(value, digits)
         if self.language == "fr":
             return f"{text}\N{NO-BREAK SPACE}{sign}" if sign else text
-        return f"{sign}{'' if len(sign) < 2 else chr(160)}{text}"
+        below = "\N{MINUS SIGN}" if text.startswith("\N{MINUS SIGN}") else ""
+        return f"{below}{sign}{'' if len(sign) < 2 else chr(160)}{text.removeprefix(below)}"
 
     def percent(self, share: Any, digits: int = 0) -> str:
         """A share of 1 as a percentage."""

@@ -49,7 +49,7 @@ def test_numbers_as_they_are_written() -> None:
     english, french = Speaker("en", "EUR"), Speaker("fr", "EUR")
     assert (english.number(12345.5, 1), french.number(12345.5, 1)) == ("12,345.5", "12\u202f345,5")
     assert (english.money(-3), french.money(1234)) == (
-        "€−3.00".replace("€−", "€\u2212"),
+        "\u2212€3.00",
         "1\u202f234,00\xa0€",
     )
     assert (english.day("2026-03-01"), french.day("2026-03-01")) == ("1 Mar 2026", "1er mars 2026")

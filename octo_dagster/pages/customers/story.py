@@ -1,0 +1,167 @@
+"""One customer's whole story: what is known, why, what happened, where he is, what he was offered and where
+he was sent to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from octo_dagster.audiences.memberships import TABLE as MEMBERS
+from octo_dagster.delivery.ledger_tables import RUNS
+from octo_dagster.delivery.mapping import compiled
+from octo_dagster.pages.board import Board, Row
+from octo_dagster.scoring.explain import ScoreExplained, explained
+from octo_dagster.scoring.profile import TABLE as PROFILE
+from octo_dagster.sync import Sync
+
+EVENTS = 60
+"""Of the timeline, newest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What one tool last got of a customer."""
+
+    sync: str
+    tool: str
+    fields: Mapping[str, Any]
+    """As the ledger holds it; empty when the tool holds nothing of him by Octo."""
+    at: datetime | None
+    """When the run that last changed it began."""
+    owed: str | None
+    """Why the last attempt was refused."""
+
+
+def profile(board: Board, customer_id: str) -> Row | None:
+    """The customer's row of the profile; None when there is no such customer."""
+    rows = board.select(f"select * from {PROFILE} where customer_id = $id", {"id": customer_id})
+    return rows[0] if rows else None
+
+
+def reasons(board: Board, customer_id: str) -> list[ScoreExplained]:
+    """Of each score, what it says of him and why, those with something to say first."""
+    scores = [score for score in board.project.told_scores if score.on_profile]
+    with board.cursor() as cursor:
+        told = [explained(board.project.warehouse, cursor, score, customer_id) for score in scores]
+    return [one for one in told if one.facts]
+
+
+PARTS: Mapping[str, str] = {
+    "orders": """select 'order' as kind, ordered_at as happened_at, order_id as what, status as how,
+                        net_amount as money, channel as via from orders where customer_id = $id""",
+    "messages": """select 'message', sent_at, campaign_id, null, null, channel from messages
+                   where customer_id = $id""",
+    "message_events": """select 'response', occurred_at, message_id, event_type, null, channel
+                         from message_events where customer_id = $id""",
+    "visits": """select 'visit', visited_at, product_id, null, null, null from visits
+                 where customer_id = $id""",
+    MEMBERS: f"""select 'entered', cast(entered_on as timestamp), audience, null, null, null from {MEMBERS}
+                 where customer_id = $id
+                 union all
+                 select 'left', cast(left_on as timestamp), audience, null, null, null from {MEMBERS}
+                 where customer_id = $id and left_on is not null""",
+}
+"""What can happen to a customer, by the table that tells of it."""
+
+
+def timeline(board: Board, customer_id: str, until: datetime | None = None) -> list[Row]:
+    """What happened to him, newest first; `until`: only what is as old, for the next page."""
+    parts = [sql for table, sql in PARTS.items() if board.has(table)]
+    if not parts:
+        return []
+    older = "where happened_at <= $until" if until else ""
+    told = f"({' union all '.join(parts)}) as told(kind, happened_at, what, how, money, via)"
+    query = f"from {told} {older} order by happened_at desc, kind, what limit {EVENTS + 1}"
+    return board.select(query, {"id": customer_id} | ({"until": until} if until else {}))
+
+
+def months(board: Board, customer_id: str, day: date) -> list[Row]:
+    """Orders, money and messages of each of the 24 months to a day, empty ones included."""
+    messages = (
+        """select date_trunc('month', sent_at), 0, 0, 1 from messages where customer_id = $id"""
+        if board.has("messages")
+        else "select null, 0, 0, 0 where false"
+    )
+    return board.select(
+        f"""with months as (
+                select cast(date_trunc('month', cast($day as date)) - to_months(cast(n as integer)) as date)
+                    as month
+                from range(24) t(n)),
+            told(month, orders, money, messages) as (
+                select date_trunc('month', ordered_at), case when net_amount > 0 then 1 else 0 end,
+                       net_amount, 0
+                from orders where customer_id = $id and status <> 'cancelled'
+                union all {messages})
+            select months.month as month, coalesce(sum(told.orders), 0) as orders,
+                   coalesce(sum(told.money), 0) as money, coalesce(sum(told.messages), 0) as messages
+            from months left join told on cast(told.month as date) = months.month
+            group by months.month order by months.month""",
+        {"id": customer_id, "day": day},
+    )
+
+
+def stays(board: Board, customer_id: str) -> list[Row]:
+    """The audiences he is and was in, those he is in first."""
+    if not board.has(MEMBERS):
+        return []
+    return board.select(
+        f"""select audience, entered_on, left_on from {MEMBERS} where customer_id = $id
+            order by left_on is not null, left_on desc, audience""",
+        {"id": customer_id},
+    )
+
+
+def recommended(board: Board, customer_id: str) -> dict[str, list[Row]]:
+    """List → its products, best first, each with its picture, its price and the reason."""
+    if not board.has("recommendations"):
+        return {}
+    there = board.columns("products")
+    shown = [
+        f"p.{name}" if name in there else f"null as {name}" for name in ("name", "price", "image_url", "url")
+    ]
+    join = "left join products p using (product_id)" if there else "cross join (select 1) p"
+    found = board.select(
+        f"""select list, rank, product_id, r.category as category, reason_text, {", ".join(shown)}
+            from (select * from recommendations where customer_id = $id) r {join} order by list, rank""",
+        {"id": customer_id},
+    )
+    lists: dict[str, list[Row]] = {}
+    for row in found:
+        lists.setdefault(row["list"], []).append(row)
+    return lists
+
+
+def sent(board: Board, customer_id: str) -> list[Sent]:
+    """What each sync that reads the profile last sent of him."""
+    return [told for sync in board.project.syncs.values() for told in held_by(board, sync, customer_id)]
+
+
+def held_by(board: Board, sync: Sync, customer_id: str) -> Sequence[Sent]:
+    """What one sync sent; nothing when it never had him."""
+    if sync.reads != PROFILE:
+        return ()
+    key = compiled(sync, board.project.warehouse.schema(PROFILE)).key
+    rows = board.select(f"select {key} as key from {PROFILE} where customer_id = $id", {"id": customer_id})
+    ledger, keys = board.project.ledger, [str(row["key"]) for row in rows if row["key"]]
+    found = ledger.rows(sync.name, keys)
+    fields = ledger.fields(sync.name, keys)
+    return [
+        Sent(
+            sync.name,
+            sync.destination.type,
+            json.loads(fields.get(key, "{}")),
+            began(board, row["run"]),
+            row["owed"],
+        )
+        for key, row in found.items()
+    ]
+
+
+def began(board: Board, run: str) -> datetime | None:
+    found = board.project.ledger.read(sa.select(RUNS.c.started_at).where(RUNS.c.run == run))
+    return found[0]["started_at"] if found else None
