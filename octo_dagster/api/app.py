@@ -11,10 +11,11 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp
 
 from connectors.sources.push import opened
-from octo_dagster.api import customers, events, syncs, tables
+from octo_dagster.api import customers, events, plans, syncs, tables
 from octo_dagster.api.errors import Told, told_by
 from octo_dagster.api.gate import Gate
 from octo_dagster.api.keys import Keys
+from octo_dagster.api.swift import Swift
 from octo_dagster.audiences.memberships import TABLE as MEMBERS
 from octo_dagster.canonical.contracts import CONTRACTS
 from octo_dagster.config import Project
@@ -52,11 +53,12 @@ def app(project: Project) -> ASGIApp:
     made.state.tables = Tables(project.warehouse, keys_of(project))
     made.state.project = project
     made.state.door = events.Door(project, opened(project.home))
-    for part in (customers, tables, syncs, events):
+    for part in (customers, tables, syncs, plans, events):
         made.include_router(part.router, responses=REFUSALS | MORE)
     told_by(made)
     made.add_api_route("/healthz", healthy, include_in_schema=False)
     made.openapi = lambda: described(made)  # type: ignore[method-assign]
+    made.add_middleware(Swift, copy=made.state.copy, project=project, hot=customers.HOT)
     return Gate(made, Keys(project.home))
 
 

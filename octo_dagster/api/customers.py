@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Collection, Sequence
 from typing import Annotated, Any, Literal
 
 import orjson
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from octo_dagster.api import deliveries
 from octo_dagster.api.errors import problem
 from octo_dagster.api.keys import Key
+from octo_dagster.api.swift import Answer, Asked, Hot, queried
 from octo_dagster.audiences.memberships import TABLE as MEMBERS
+from octo_dagster.config import Project
 from octo_dagster.scoring.profile import TABLE as PROFILE
 from octo_dagster.serving.publish import RECOMMENDED
-from octo_dagster.serving.reading import Ambiguous, Copy
+from octo_dagster.serving.reading import Ambiguous, Edition
 
 router = APIRouter(prefix="/v1")
 
-Part = Literal["audiences", "recommendations"]
-PARTS: tuple[Part, ...] = ("audiences", "recommendations")
+Part = Literal["audiences", "recommendations", "deliveries"]
+PARTS: tuple[Part, ...] = ("audiences", "recommendations", "deliveries")
+EVERY = "all"
 STAY = ("audience", "customer_id", "entered_on")
 LISTED = ("customer_id", *RECOMMENDED)
-"""The columns an answer about audiences, and one about recommendations, is made of."""
+BESIDE = ("product_id", "related_product_id", "rank", "strength")
+"""The columns answers about audiences, recommendations and related products are made of."""
 LONGEST = 200
 """Characters of an identifier."""
+ID_COLUMN = "customer_id"
+MOST_RELATED = 100
 
 
 def parameter(name: str, place: str, about: str, **schema: Any) -> dict[str, Any]:
@@ -35,9 +43,16 @@ def parameter(name: str, place: str, about: str, **schema: Any) -> dict[str, Any
 
 
 ID = parameter("customer_id", "path", "The customer's id, or what `by` says.", minLength=1)
-BY = parameter("by", "query", "customer_id, email, phone, or a sync's key column.", default="customer_id")
+BY = parameter("by", "query", "customer_id, email, phone, or a sync's key column.", default=ID_COLUMN)
 COLUMNS = parameter("columns", "query", "Columns of the profile, with commas; default: all.", maxLength=4_000)
-INCLUDE = parameter("include", "query", f"What to send beside the profile, with commas: {', '.join(PARTS)}.")
+INCLUDE = parameter(
+    "include", "query", f"What to send beside the profile, with commas: {', '.join(PARTS)}; or {EVERY}."
+)
+PRODUCT = parameter("product_id", "path", "The product's id.", minLength=1)
+LIMIT = parameter(
+    "limit", "query", "At most so many.", type="integer", minimum=1, maximum=MOST_RELATED, default=10
+)
+del LIMIT["schema"]["maxLength"]
 
 
 class Lookup(BaseModel):
@@ -49,30 +64,28 @@ class Lookup(BaseModel):
     include: list[Part] = []
 
 
-def key_of(request: Request) -> Key:
-    """Who asks; the gate let nobody through without a key."""
+async def asker(request: Request) -> Key:
+    """Who asks; the gate let nobody through without a key. `async`, as FastAPI would run a plain function in
+    another thread."""
     key: Key = request.state.key
     return key
 
 
-def copy_of(request: Request) -> Copy:
-    """The serving copy."""
-    copy: Copy = request.app.state.copy
-    return copy
+async def served(request: Request) -> Edition:
+    """The serving copy, as it is now."""
+    edition: Edition = request.app.state.copy.fresh()
+    return edition
 
 
-async def asker(request: Request) -> Key:
-    """`key_of`, for FastAPI to hand over; it would run a plain function in another thread."""
-    return key_of(request)
-
-
-async def served(request: Request) -> Copy:
-    """`copy_of`, likewise."""
-    return copy_of(request)
+async def project_of(request: Request) -> Project:
+    """The project that is served."""
+    project: Project = request.app.state.project
+    return project
 
 
 Asker = Annotated[Key, Depends(asker)]
-Served = Annotated[Copy, Depends(served)]
+Served = Annotated[Edition, Depends(served)]
+Ours = Annotated[Project, Depends(project_of)]
 
 
 def answer(value: Any) -> Response:
@@ -89,58 +102,70 @@ def allowed(key: Key, table: str, columns: Sequence[str] = ()) -> None:
         raise problem(403, f"this key is not for {table}: {hidden[0]}")
 
 
-# What a web page waits for reads its parameters itself: FastAPI takes longer over them than all the rest.
-
-
-@router.get(
-    "/customers/{customer_id}",
-    summary="One customer's profile",
-    openapi_extra={"parameters": [ID, BY, COLUMNS, INCLUDE]},
-)
-async def customer(request: Request) -> Response:
+def customer(asked: Asked) -> Any:
     """Everything known of a customer, as far as the key may see it."""
-    asked = request.query_params
-    parts = [part for part in asked.get("include", "").split(",") if part]
-    if strange := [part for part in parts if part not in PARTS]:
-        raise problem(400, f"include: {', '.join(PARTS)}; not {strange[0][:LONGEST]!r}")
-    return answer(told(key_of(request), copy_of(request), whom(request), asked.get("columns"), parts))
+    parts = [part for part in asked.query.get("include", "").split(",") if part]
+    if strange := [part for part in parts if part not in PARTS and part != EVERY]:
+        raise problem(400, f"include: {', '.join(PARTS)} or {EVERY}; not {strange[0][:LONGEST]!r}")
+    return told(asked, asked.query.get("columns"), parts)
+
+
+def recommendations(asked: Asked) -> Any:
+    """Lists of products, best first, with names, prices, pictures and the reason for each."""
+    allowed(asked.key, "recommendations", LISTED)
+    return asked.copy.recommendations(found(asked))
+
+
+def related(asked: Asked) -> Any:
+    """The products that the same customers buy, best first."""
+    allowed(asked.key, "related_products", BESIDE)
+    text = asked.query.get("limit", "10")
+    if not (text.isascii() and text.isdigit() and len(text) < 4 and 1 <= int(text) <= MOST_RELATED):
+        raise problem(422, f"limit: a number from 1 to {MOST_RELATED}")
+    if asked.copy.product(asked.id) is None:
+        raise problem(404, "there is no such product")
+    return asked.copy.related(asked.id)[: int(text)]
+
+
+HOT = (
+    Hot("/customers/{customer_id}", "One customer's profile", customer, (ID, BY, COLUMNS, INCLUDE)),
+    Hot("/customers/{customer_id}/recommendations", "What to show a customer", recommendations, (ID, BY)),
+    Hot("/products/{product_id}/related", "What goes with a product", related, (PRODUCT, LIMIT)),
+)
+"""What a web page waits for."""
+
+
+def framed(made: Answer) -> Any:
+    """An answer as FastAPI serves it."""
+
+    async def endpoint(request: Request) -> Response:
+        about = str(next(iter(request.path_params.values())))
+        state = request.app.state
+        query = queried(request.scope["query_string"])
+        value = made(Asked(request.state.key, state.copy.fresh(), about, query, state.project))
+        return answer(await value if isinstance(value, Awaitable) else value)
+
+    endpoint.__name__ = made.__name__
+    return endpoint
+
+
+for hot in HOT:
+    router.add_api_route(
+        hot.path,
+        framed(hot.answer),
+        methods=["GET"],
+        summary=hot.summary,
+        description=hot.answer.__doc__,
+        openapi_extra={"parameters": list(hot.parameters)},
+    )
 
 
 @router.post("/customers/lookup", summary="One customer's profile, asked for in a body")
-async def lookup(key: Asker, copy: Served, asked: Lookup) -> Response:
+async def lookup(key: Asker, copy: Served, project: Ours, asked: Lookup) -> Response:
     """The same for who must not put an address into a URL."""
-    return answer(told(key, copy, (asked.by, asked.value), asked.columns, asked.include))
-
-
-@router.get(
-    "/customers/{customer_id}/recommendations",
-    summary="What to show a customer",
-    openapi_extra={"parameters": [ID, BY]},
-)
-async def recommendations(request: Request) -> Response:
-    """Lists of products, best first, with names, prices, pictures and the reason for each."""
-    key, copy = key_of(request), copy_of(request)
-    allowed(key, "recommendations", LISTED)
-    return answer(copy.recommendations(found(key, copy, *whom(request))))
-
-
-def whom(request: Request) -> tuple[str, str]:
-    """By what a customer is asked for, and the value."""
-    return request.query_params.get("by", "customer_id"), str(request.path_params["customer_id"])
-
-
-@router.get("/products/{product_id}/related", summary="What goes with a product")
-async def related(
-    key: Asker,
-    copy: Served,
-    product_id: Annotated[str, Path(max_length=200)],
-    limit: Annotated[int, Query(ge=1, le=100)] = 10,
-) -> Response:
-    """The products that the same customers buy, best first."""
-    allowed(key, "related_products", ("product_id", "related_product_id", "rank", "strength"))
-    if copy.product(product_id) is None:
-        raise problem(404, "there is no such product")
-    return answer(copy.related(product_id)[:limit])
+    about = Asked(key, copy, asked.value, {"by": asked.by}, project)
+    value = told(about, asked.columns, asked.include)
+    return answer(await value if isinstance(value, Awaitable) else value)
 
 
 @router.get("/audiences/{name}/members", summary="Who is in an audience")
@@ -158,42 +183,67 @@ async def members(
     return answer({"members": rows, "next": page[-1][0] if len(page) == limit else None})
 
 
-def told(
-    key: Key, copy: Copy, asked: tuple[str, str], columns: str | None, parts: Collection[str]
-) -> dict[str, Any]:
-    """A customer as the key may see him: his profile's columns, and the parts asked for."""
+def told(asked: Asked, columns: str | None, parts: Collection[str]) -> Any:
+    """A customer as the key may see him: his profile's columns, and the parts asked for. Awaitable where what
+    was delivered is one of them: that is the ledger's to say."""
+    key, copy = asked.key, asked.copy
     allowed(key, PROFILE)
-    customer_id = found(key, copy, *asked)
+    customer_id = found(asked)
     row = copy.customer(customer_id)
     if row is None:
         raise problem(404, "there is no such customer")
-    chosen = key.columns(PROFILE, list(row))
-    if columns is not None:
-        wanted = [name.strip() for name in columns.split(",") if name.strip()]
-        if strange := [name for name in wanted if name not in chosen]:
-            raise problem(400, f"columns: there is no {strange[0]!r} that this key may see")
-        chosen = wanted
-    knows = asked[0] == "customer_id" or key.columns(PROFILE, ["customer_id"])
+    wanted = chosen(key, list(row), columns)
+    knows = asked.query.get("by", ID_COLUMN) == ID_COLUMN or key.columns(PROFILE, [ID_COLUMN])
     made: dict[str, Any] = {"customer_id": customer_id} if knows else {}
-    made["profile"] = {name: row[name] for name in chosen}
+    made["profile"] = {name: row[name] for name in wanted} if columns or len(wanted) < len(row) else row
+    if EVERY in parts:
+        parts = [part for part, table, needs in SCOPES if len(key.columns(table, list(needs))) == len(needs)]
     if "audiences" in parts:
         allowed(key, MEMBERS, STAY)
         made["audiences"] = copy.audiences(customer_id)
     if "recommendations" in parts:
         allowed(key, "recommendations", LISTED)
         made["recommendations"] = copy.recommendations(customer_id)
-    return made | {"as_of": copy.shape.as_of}
+    made["as_of"] = copy.shape.as_of
+    if "deliveries" not in parts:
+        return made
+    allowed(key, deliveries.SCOPE, deliveries.COLUMNS)
+    return delivered(made, asked.project, row)
 
 
-def found(key: Key, copy: Copy, by: str, value: str) -> str:
+SCOPES = (
+    ("audiences", MEMBERS, STAY),
+    ("recommendations", "recommendations", LISTED),
+    ("deliveries", deliveries.SCOPE, deliveries.COLUMNS),
+)
+"""Part → the table, and its columns, that a key must be for."""
+
+
+async def delivered(made: dict[str, Any], project: Project, row: Any) -> dict[str, Any]:
+    """The answer with what was last delivered of him; the ledger is asked in another thread."""
+    return made | {"deliveries": await run_in_threadpool(deliveries.last, project, row)}
+
+
+def chosen(key: Key, there: list[str], columns: str | None) -> list[str]:
+    """The columns of the profile to tell: those asked for, of those the key may see."""
+    seen = key.columns(PROFILE, there)
+    if columns is None:
+        return seen
+    wanted = [name.strip() for name in columns.split(",") if name.strip()]
+    if strange := [name for name in wanted if name not in seen]:
+        raise problem(400, f"columns: there is no {strange[0][:LONGEST]!r} that this key may see")
+    return wanted
+
+
+def found(asked: Asked) -> str:
     """The id of the customer asked for. A key looks nobody up by a column it may not see."""
-    copy.fresh()
-    if by == "customer_id":
-        return value
-    if by not in copy.shape.kinds or by not in key.columns(PROFILE, [by]):
-        raise problem(400, f"by: customers cannot be looked up by {by!r} with this key")
+    by = asked.query.get("by", ID_COLUMN)
+    if by == ID_COLUMN:
+        return asked.id
+    if by not in asked.copy.shape.kinds or by not in asked.key.columns(PROFILE, [by]):
+        raise problem(400, f"by: customers cannot be looked up by {by[:LONGEST]!r} with this key")
     try:
-        whose = copy.whose(by, value)
+        whose = asked.copy.whose(by, asked.id)
     except Ambiguous:
         raise problem(409, f"several customers have this {by}") from None
     if whose is None:

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from typing import TypeAlias
 
-import orjson
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from octo_dagster.api.errors import refuse
 from octo_dagster.api.keys import Key, Keys
 
 Headers: TypeAlias = dict[bytes, bytes]
@@ -98,13 +98,3 @@ def long(headers: Headers) -> bool:
     """Whether the body is too long, or does not say how long it is."""
     length = headers.get(b"content-length", b"0")
     return b"transfer-encoding" in headers or not length.isdigit() or int(length) > MOST_BYTES
-
-
-async def refuse(
-    send: Send, status: int, code: str, message: str, headers: tuple[tuple[bytes, bytes], ...] = ()
-) -> None:
-    """A JSON error."""
-    body = orjson.dumps({"error": {"code": code, "message": message}})
-    told = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *headers]
-    await send({"type": "http.response.start", "status": status, "headers": told})
-    await send({"type": "http.response.body", "body": body})

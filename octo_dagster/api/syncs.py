@@ -6,10 +6,10 @@ import json
 from typing import Annotated, Any
 
 import sqlalchemy as sa
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import Response
 
-from octo_dagster.api.customers import Asker, allowed, answer
+from octo_dagster.api.customers import Asker, Ours, allowed, answer
 from octo_dagster.api.errors import problem
 from octo_dagster.api.keys import Key
 from octo_dagster.config import Project
@@ -21,17 +21,11 @@ RUNS_TABLE, CHANGES_TABLE = "sync_runs", "sync_changelog"
 """The tables a key must be for to see runs, and to see single records' changes."""
 
 
-async def project_of(request: Request) -> Project:
-    project: Project = request.app.state.project
-    return project
-
-
 async def for_runs(key: Asker) -> Key:
     allowed(key, RUNS_TABLE, RUNS.c.keys())
     return key
 
 
-Ours = Annotated[Project, Depends(project_of)]
 Many = Annotated[int, Query(ge=1, le=1_000)]
 Name = Annotated[str, Path(max_length=200)]
 

@@ -1,8 +1,11 @@
 """The serving copy: what the read API answers from, one SQLite file beside the warehouse.
 
-It is written whole under another name and renamed, so that a reader has the old copy or the new one, never a
-part, and neither waits for the other. A customer's row is one JSON array: a look-up at a million customers
-takes hundredths of a millisecond, and the columns a key may see are chosen as it is read.
+It is written whole under a name of its own, to which `serving.sqlite` then points: a reader has the old copy
+or the new one, never a part, and neither waits for the other. A copy is in WAL mode, so that single rows of
+it may change while it is read (`replacing` is held by whoever changes or replaces it; the WAL is named after
+the copy it belongs to, and can never be taken for another's). A customer's row is one JSON array: a look-up
+at a million customers takes hundredths of a millisecond, and the columns a key may see are chosen as it is
+read.
 """
 
 from __future__ import annotations
@@ -10,21 +13,25 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
+from filelock import FileLock
 
 from octo_dagster.audiences.memberships import TABLE as MEMBERS
 from octo_dagster.scoring.profile import TABLE as PROFILE
 from octo_dagster.warehouse import Warehouse, quoted
 
 FILE = "serving.sqlite"
+STALE = 3_600
+"""Seconds after which a draft that nobody finished is taken away."""
 ROWS_AT_ONCE = 20_000
 SHAPE = """
 create table about (name text primary key, told text not null);
@@ -75,13 +82,38 @@ def publish(warehouse: Warehouse, home: Path, identifiers: Sequence[str] = ()) -
             counts = filled(copy, rows, warehouse, identifiers)
             copy.executescript(INDEXES)
             copy.commit()
+        with closing(sqlite3.connect(draft)) as copy:
+            copy.execute("pragma journal_mode = wal")
         with draft.open("rb") as written:
             os.fsync(written.fileno())
         size = draft.stat().st_size
-        draft.replace(home / FILE)
+        put_in_place(draft, home)
     finally:
         draft.unlink(missing_ok=True)
     return Published(**counts, bytes=size, as_of=warehouse.note(PROFILE).get("as_of"))
+
+
+@contextmanager
+def replacing(home: Path) -> Iterator[None]:
+    """Held while the copy is replaced, or changed in place: what is written into it is not written into one
+    that is on its way out."""
+    with FileLock(home / f".{FILE}.lock"):
+        yield
+
+
+def put_in_place(draft: Path, home: Path) -> None:
+    """Make a finished draft the copy. Those before it go, once they are read no more, and what others began
+    and never finished."""
+    name = f"serving-{uuid.uuid4().hex}.sqlite"
+    with replacing(home):
+        draft.replace(home / name)
+        pointer = home / f".{name}.pointer"
+        pointer.symlink_to(name)
+        pointer.replace(home / FILE)
+        old = [path for path in home.glob("serving-*.sqlite*") if not path.name.startswith(name)]
+        drafts = home.glob(f".{FILE}-*")
+        for path in [*old, *(d for d in drafts if time.time() - d.stat().st_mtime > STALE)]:
+            path.unlink(missing_ok=True)
 
 
 def filled(
@@ -100,7 +132,9 @@ def filled(
         "recommended": 0,
         "memberships": 0,
     }
-    for kind in dict.fromkeys(name for name in ("email", "phone", *identifiers) if name in schema.names):
+    kinds = [name for name in dict.fromkeys(("email", "phone", *identifiers)) if name in schema.names]
+    tell(copy, "identifiers", kinds)
+    for kind in kinds:
         load(copy, rows, "identifiers", identifier_of(kind))
     if "products" in there:
         columns = warehouse.schema("products")

@@ -16,6 +16,14 @@ from octo_dagster.serving.publish import FILE, RECOMMENDED
 
 Row = Mapping[str, Any]
 
+MAPPED = 2_000_000_000
+"""Bytes of the copy that are read as memory."""
+RETRIES = 5
+REMEMBERED = 50_000
+"""Products whose picture and price are kept at hand."""
+SHOWN = ("name", "category", "brand", "price", "image_url", "url")
+"""What a page shows of a product."""
+
 
 class Ambiguous(Exception):
     """Several customers have the identifier that was asked for."""
@@ -33,33 +41,16 @@ class Shape:
     as_of: str | None
 
 
-class Copy:
-    """The newest serving copy there is: a publication is seen by the next question asked.
+class Edition:
+    """One serving copy, open, as it was at one moment."""
 
-    One connection, for one thread; it never writes. ConfigError while nothing has been published."""
-
-    def __init__(self, home: Path) -> None:
-        self.path = home.absolute() / FILE
-        self.opened: int | None = None
-
-    def fresh(self) -> sqlite3.Connection:
-        """The connection to the copy that is in place now."""
-        try:
-            now = self.path.stat().st_ino
-        except FileNotFoundError:
-            raise ConfigError("nothing is published yet: octo run, or octo serve --publish") from None
-        if now != self.opened:
-            self.connection = sqlite3.connect(f"{self.path.as_uri()}?mode=ro", uri=True)
-            self.shape = self.described()
-            self.opened = now
-        return self.connection
-
-    def described(self) -> Shape:
-        about = {name: json.loads(told) for name, told in self.connection.execute("select * from about")}
-        kinds = frozenset(
-            kind for (kind,) in self.connection.execute("select distinct kind from identifiers")
-        )
-        return Shape(about["profile"], about.get("products", {}), kinds, about["as_of"])
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        told = connection.execute("select name, told from about")
+        about = {name: json.loads(text) for name, text in told}
+        kinds = frozenset(about.get("identifiers", ()))
+        self.shape = Shape(about["profile"], about.get("products", {}), kinds, about["as_of"])
+        self.products: dict[str, Row] = {}
 
     def customer(self, customer_id: str) -> Row | None:
         """The profile of the customer with this id; None when there is none."""
@@ -70,18 +61,23 @@ class Copy:
         return self.row("products", "product_id", product_id)
 
     def row(self, table: str, key: str, value: str) -> Row | None:
-        found = self.fresh().execute(f"select told from {table} where {key} = ?", (value,)).fetchone()
-        if found is None:
+        told = self.told(table, key, value)
+        if told is None:
             return None
         names = self.shape.profile if table == "customers" else self.shape.products
-        return dict(zip(names, orjson.loads(found[0]), strict=True))
+        return dict(zip(names, orjson.loads(told), strict=True))
+
+    def told(self, table: str, key: str, value: str) -> str | None:
+        query = f"select told from {table} where {key} = ?"
+        found = self.connection.execute(query, (value,)).fetchone()
+        return found[0] if found else None
 
     def whose(self, kind: str, value: str) -> str | None:
         """The id of the customer who has this e-mail, phone or other identifier, whatever its case; None when
         nobody has. Ambiguous when several have."""
         asked = (kind, value.strip().lower())
         query = "select distinct customer_id from identifiers where kind = ? and value = ? limit 2"
-        found = self.fresh().execute(query, asked).fetchall()
+        found = self.connection.execute(query, asked).fetchall()
         if len(found) > 1:
             raise Ambiguous(kind)
         return found[0][0] if found else None
@@ -89,13 +85,13 @@ class Copy:
     def audiences(self, customer_id: str) -> dict[str, str]:
         """Audience → the day he entered it, of those he is in."""
         query = "select audience, entered_on from members where customer_id = ? order by audience"
-        return dict(self.fresh().execute(query, (customer_id,)).fetchall())
+        return dict(self.connection.execute(query, (customer_id,)).fetchall())
 
     def members(self, audience: str, after: str, most: int) -> Sequence[tuple[str, str]]:
         """The next members of an audience by customer id, and when each entered."""
         query = """select customer_id, entered_on from members
                    where audience = ? and customer_id > ? order by customer_id limit ?"""
-        found: list[tuple[str, str]] = self.fresh().execute(query, (audience, after, most)).fetchall()
+        found: list[tuple[str, str]] = self.connection.execute(query, (audience, after, most)).fetchall()
         return found
 
     def recommendations(self, customer_id: str) -> dict[str, list[Row]]:
@@ -108,21 +104,94 @@ class Copy:
 
     def related(self, product_id: str) -> list[Row]:
         """The products that go with this one, best first."""
+        entries = self.entries("related", "product_id", product_id)
         return [
             {"rank": rank, "product_id": other, "strength": strength, **self.shown(other)}
-            for rank, (other, strength) in enumerate(
-                self.entries("related", "product_id", product_id), start=1
-            )
+            for rank, (other, strength) in enumerate(entries, start=1)
         ]
 
     def entries(self, table: str, key: str, value: str) -> list[Any]:
-        found = self.fresh().execute(f"select told from {table} where {key} = ?", (value,)).fetchone()
-        return orjson.loads(found[0]) if found else []
+        told = self.told(table, key, value)
+        return orjson.loads(told) if told else []
 
-    def shown(self, product_id: str) -> dict[str, Any]:
+    def shown(self, product_id: str) -> Row:
         """What a page shows of a product."""
-        product = self.product(product_id) or {}
-        return {name: product.get(name) for name in SHOWN}
+        known = self.products.get(product_id)
+        if known is None:
+            if len(self.products) > REMEMBERED:
+                self.products.clear()
+            product = self.product(product_id) or {}
+            known = self.products[product_id] = {name: product.get(name) for name in SHOWN}
+        return known
 
 
-SHOWN = ("name", "category", "brand", "price", "image_url", "url")
+class Copy:
+    """The newest serving copy there is: what is published, or changed in place, the next question sees.
+
+    One connection, for one thread; it never writes. ConfigError while nothing has been published."""
+
+    def __init__(self, home: Path) -> None:
+        self.path = home.absolute() / FILE
+        self.opened: tuple[int, int] | None = None
+
+    def fresh(self) -> Edition:
+        """The copy as it is now, for one question: what several answers are put together from."""
+        place = self.place()
+        if self.opened is None or self.opened[0] != place:
+            self.edition = Edition(self.connected())
+            self.opened = (place, changes(self.edition.connection))
+        elif (at := changes(self.edition.connection)) != self.opened[1]:
+            self.edition = Edition(self.edition.connection)
+            self.opened = (place, at)
+        return self.edition
+
+    def place(self) -> int:
+        """What tells this copy from the next: an open file's number is given to no other."""
+        try:
+            return self.path.stat().st_ino
+        except FileNotFoundError:
+            raise ConfigError("nothing is published yet: octo run, or octo serve --publish") from None
+
+    def connected(self) -> sqlite3.Connection:
+        """The copy, opened by its own name, after which its WAL is named."""
+        for _ in range(RETRIES):
+            try:
+                made = sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=ro", uri=True)
+                made.execute(f"pragma mmap_size = {MAPPED}")
+                made.execute("select 1 from about").fetchone()
+            except sqlite3.OperationalError:
+                continue  # replaced since its name was read
+            return made
+        raise ConfigError(f"{FILE} cannot be opened: octo serve --publish writes it anew")
+
+    @property
+    def shape(self) -> Shape:
+        """What the copy says of itself."""
+        return self.fresh().shape
+
+    def customer(self, customer_id: str) -> Row | None:
+        """`Edition.customer`, now; so are those below."""
+        return self.fresh().customer(customer_id)
+
+    def product(self, product_id: str) -> Row | None:
+        return self.fresh().product(product_id)
+
+    def whose(self, kind: str, value: str) -> str | None:
+        return self.fresh().whose(kind, value)
+
+    def audiences(self, customer_id: str) -> dict[str, str]:
+        return self.fresh().audiences(customer_id)
+
+    def members(self, audience: str, after: str, most: int) -> Sequence[tuple[str, str]]:
+        return self.fresh().members(audience, after, most)
+
+    def recommendations(self, customer_id: str) -> dict[str, list[Row]]:
+        return self.fresh().recommendations(customer_id)
+
+    def related(self, product_id: str) -> list[Row]:
+        return self.fresh().related(product_id)
+
+
+def changes(connection: sqlite3.Connection) -> int:
+    """A number that moves with every change another connection makes."""
+    return int(connection.execute("pragma data_version").fetchone()[0])

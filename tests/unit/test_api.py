@@ -6,8 +6,10 @@ import base64
 import io
 import json
 import logging
+import sqlite3
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -26,6 +28,7 @@ from octo_dagster.api.gate import MOST_BYTES, Gate
 from octo_dagster.api.keys import Keys
 from octo_dagster.config import Project
 from octo_dagster.errors import ConfigError
+from octo_dagster.serving.publish import replacing
 from octo_dagster.serving.tables import SIGNED
 
 PEOPLE = [
@@ -383,7 +386,48 @@ def test_a_publication_is_seen_at_once(project: Project, client: TestClient) -> 
     with pytest.raises(Exception, match="product_id"):
         project.publish()
     assert client.get("/v1/customers/c1").json()["profile"]["orders"] == 99
-    assert [path.name for path in project.home.glob("*serving*")] == ["serving.sqlite"]
+    kept = [path for path in project.home.iterdir() if "serving-" in path.name and path.suffix == ".sqlite"]
+    assert kept == [(project.home / "serving.sqlite").resolve()]
+
+
+def test_a_row_that_changes_in_place_is_seen(project: Project, client: TestClient) -> None:
+    """What another process writes into the copy is in the next answer, pictures at hand and all."""
+    assert client.get("/v1/customers/c1/recommendations").json()["discover"][0]["image_url"] == "/p1.jpg"
+    with replacing(project.home), closing(sqlite3.connect(project.home / "serving.sqlite")) as copy, copy:
+        told = json.loads(copy.execute("select told from customers where customer_id = 'c1'").fetchone()[0])
+        told[4] = 77
+        copy.execute("update customers set told = ? where customer_id = 'c1'", (json.dumps(told),))
+        copy.execute("update products set told = replace(told, '/p1.jpg', '/new.jpg')")
+        copy.execute("update about set told = ? where name = 'as_of'", ('"2026-11-23"',))
+    now = client.get("/v1/customers/c1").json()
+    assert (now["profile"]["orders"], now["as_of"]) == (77, "2026-11-23")
+    assert client.get("/v1/customers/c1/recommendations").json()["discover"][0]["image_url"] == "/new.jpg"
+
+
+def test_the_short_way_answers_as_the_long_one(project: Project, client: TestClient) -> None:
+    """What is answered before FastAPI reads it is what FastAPI answers, refusals and all."""
+    slow = app(project)
+    slow.app.user_middleware.clear()  # type: ignore[attr-defined]
+    with TestClient(slow, headers=dict(client.headers)) as other:
+        for path in (
+            "customers/c1",
+            "customers/ Customer2@example.com?by=email&include=audiences,recommendations",
+            "customers/c1?columns=orders,segment&include=all",
+            "customers/c1?columns=nothing",
+            "customers/c1?include=nothing",
+            "customers/nobody?by=",
+            "customers/shared@example.com?by=email",
+            "customers/c1/recommendations",
+            "customers/nobody/recommendations",
+            "products/p1/related?limit=1",
+            "products/p9/related",
+            "products/p1/related?limit=0",
+            "products/p1/related?limit=ten",
+            "customers/c1?" + "&".join(f"x{n}=1" for n in range(30)),
+        ):
+            quick, long = client.get(f"/v1/{path}"), other.get(f"/v1/{path}")
+            assert (quick.status_code, quick.content) == (long.status_code, long.content), path
+            assert quick.headers["content-type"] == long.headers["content-type"]
 
 
 def test_before_anything_is_published(tmp_path: Path) -> None:
@@ -426,5 +470,5 @@ def test_its_own_description_holds(project: Project) -> None:
 
     for found in schema.get_all_operations():
         given(case=found.ok().as_strategy())(ask)()  # type: ignore[union-attr]
-    assert len(asked) == 12
+    assert len(asked) == 14
     assert min(asked.values()) > 1
