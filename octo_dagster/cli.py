@@ -115,7 +115,12 @@ def init(
     home, seen = Project(folder, folder / ".octo"), None
     if tool is not None:
         settings = dict(part.partition("=")[::2] for part in said or ())
-        path, seen = begin.sync(home, kinds[tool], settings, run.surroundings(home))
+        try:
+            path, seen = begin.sync(home, kinds[tool], settings, run.surroundings(home))
+        except OctoError:
+            if not as_json:
+                show.left_open(console, written, tool)
+            raise
         written.append(path)
     if as_json:
         answer(

@@ -219,7 +219,7 @@ class Project:
         score against the tables there are. ConfigError holds every mistake of every file."""
         problems = [
             *complaints(self.check_endings),
-            *complaints(lambda: self.intakes),
+            *complaints(self.check_sources),
             *complaints(lambda: self.audiences),
             *complaints(lambda: self.priorities),
             *complaints(lambda: self.roster),
@@ -240,6 +240,12 @@ class Project:
             raise ConfigError(
                 *(f"{path.parent.name}/{path.name}: not read; end it in .yaml" for path in passed)
             )
+
+    def check_sources(self) -> None:
+        """Every source's file, and that nothing of it is still the example's."""
+        lines = [line for intake in self.intakes.values() for line in complaints(intake.finished)]
+        if lines:
+            raise ConfigError(*lines)
 
     def check_profile(self) -> None:
         """No two of customers, their order figures, scores and scenarios may bring the profile one column."""

@@ -20,7 +20,7 @@ from octo_dagster.delivery.plan import ORDINARY, Options, Plan
 from octo_dagster.delivery.settle import settle
 from octo_dagster.delivery.verify import Verified, verify
 from octo_dagster.destination import FieldReport
-from octo_dagster.errors import DeliveryError, Fatal, OctoError
+from octo_dagster.errors import ConfigError, DeliveryError, Fatal, OctoError
 from octo_dagster.model import FieldType
 from octo_dagster.sync import Sync
 
@@ -102,7 +102,10 @@ def prepare(
     """What must change for the destination to hold what the sync promises.
 
     Finishes yesterday's sentences first: what was sent and never answered is settled. Busy when
-    another run has the sync; DeliveryError when something must be settled and cannot be."""
+    another run has the sync; DeliveryError when something must be settled and cannot be; ConfigError while
+    there is no table to plan from."""
+    if project.warehouse.version(sync.reads) is None:
+        raise ConfigError(f"there is no table {sync.reads!r} to plan from yet: octo run --base makes it")
     with project.ledger.lock(sync.name), courier(sync, project, around) as link:
         guard.check_place(sync, project.ledger)
         finish(sync, project, link)

@@ -67,12 +67,26 @@ def connections(console: Console, seen: Sequence[Connection]) -> None:
         console.print(table)
 
 
+def wrote(console: Console, written: Sequence[Path]) -> None:
+    for path in written:
+        console.print(f"  wrote {path}", markup=False, highlight=False, soft_wrap=True)
+
+
+def left_open(console: Console, written: Sequence[Path], tool: str) -> None:
+    """What `octo init` wrote before the tool stopped it; why is said after it."""
+    wrote(console, written)
+    console.print(
+        f"There is no sync for {tool} yet. Mend what is said below, then give the same command again:"
+        " what is written stays.",
+        soft_wrap=True,
+    )
+
+
 def begun(
     console: Console, folder: Path, written: Sequence[Path], secrets: Mapping[str, bool], seen: Survey | None
 ) -> None:
     """The files `octo init` wrote, what it saw of the tool, and what to do next."""
-    for path in written:
-        console.print(f"  wrote {path}", markup=False, highlight=False)
+    wrote(console, written)
     for name, is_set in secrets.items():
         console.print(f"  {name}: {'set' if is_set else '[yellow]not set in this environment[/yellow]'}")
     if seen is not None:
@@ -139,6 +153,8 @@ def audiences(console: Console, tracked: Tracked) -> None:
     """How many are in each audience, and how many came and left since the look before."""
     if tracked.kept:
         console.print(f"audiences stand at {tracked.as_of}: an earlier day does not rewrite what came after")
+    if not tracked.movements:
+        return
     table = grid("Audiences", "audience", "customers", "entered", "left")
     for one in tracked.movements:
         table.add_row(one.audience, *(f"{count:,}" for count in (one.customers, one.entered, one.left)))

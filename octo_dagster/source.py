@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -96,8 +96,16 @@ class Source(BaseModel, ABC):
     posted: ClassVar[bool] = False
     """Whether its rows are brought to us, so that a webhook is data and not a reason to ask."""
 
+    glance: ClassVar[float] = 5.0
+    """Seconds between two askings for news (`reached`), at the least."""
+
     def problem(self, pull: Pull) -> str | None:
         """Why this can never be pulled, as `field: what`, known without calling anyone; None when it can."""
+        return None
+
+    def unsaid(self, outside: Outside = OUTSIDE) -> str | None:
+        """What a ready file leaves to a person and nobody wrote yet, as `field: what`; None when all is said, or
+        the sandbox stands for it. Nothing is pulled before."""
         return None
 
     @abstractmethod
@@ -113,6 +121,12 @@ class Source(BaseModel, ABC):
         """The `state` a reading begun now would have, for asking cheaply whether there is anything new since
         `after`."""
         return self.read(pull).state
+
+    @contextmanager
+    def bell(self, pulls: Sequence[Pull]) -> Iterator[Callable[[], bool] | None]:
+        """Whether it has rung since it was last asked, where the source says by itself that one of these has
+        news; None where it does not. A bell may be missed: `reached` is asked all the same, less often."""
+        yield None
 
     @abstractmethod
     def keys(self, pull: Pull, key: tuple[str, ...]) -> Reading | None:

@@ -40,6 +40,7 @@ from pydantic import (
 )
 
 from octo_dagster.canonical.contracts import CONTRACTS
+from octo_dagster.errors import ConfigError
 from octo_dagster.hook import Hook
 from octo_dagster.source import OUTSIDE, Outside, Pull, Source
 from octo_dagster.sync import Frozen, Share
@@ -210,6 +211,11 @@ class Intake(Frozen):
             needs = "is needed: what its hooks bring" if self.source.posted else "is of a push source only"
             raise ValueError(f"hook.into: {needs}")
         return self
+
+    def finished(self, outside: Outside = OUTSIDE) -> None:
+        """ConfigError while a ready source still has its example's address: no key may go there."""
+        if unsaid := self.source.unsaid(outside):
+            raise ConfigError(f"{self.name}.yaml: source: {unsaid}")
 
     def raw(self, table: str) -> str:
         """The warehouse table that keeps the source's rows for this canonical table."""

@@ -47,6 +47,7 @@ def pull(
     """Bring `raw_<source>_<table>` up to date. SourceError when the source cannot be read: nothing is
     written then. ConfigError when a mapped column is not there. `now` (UTC) is kept as `_loaded_at`."""
     told = intake.tables[table]
+    intake.finished(outside)
     check(intake, table)
     name = intake.raw(table)
     reading = intake.source.read(told.pull(state(warehouse, name, told), outside))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal
@@ -112,6 +113,57 @@ def test_a_secret_is_named_and_never_written(
     text = (tmp_path / "assets" / "syncs" / "webhook.yaml").read_text()
     assert yaml.safe_load(text)["destination"]["secret"] == {"env": "MY_KEY"}
     assert "sandbox-key" not in text
+
+
+def words(*said: str) -> str:
+    """What a command tells a person, on either stream."""
+    ran = CliRunner().invoke(app, [*said], env={"COLUMNS": "200"})
+    return f"{ran.output}\n{ran.exception}"
+
+
+def test_a_tool_that_is_not_ready_yet_leaves_a_project(
+    tmp_path: Path, tools: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without its secret the project is written and told of, with what to do; the same command then ends it."""
+    monkeypatch.delenv("WEBHOOK_SECRET")
+    same = ["init", str(tmp_path), "--tool", "webhook", "--set", "url=https://hooks.example.com/octo"]
+    told = words(*same)
+    assert f"wrote {tmp_path / 'assets' / 'project.yaml'}" in told
+    assert "There is no sync for webhook yet" in told
+    assert "WEBHOOK_SECRET is not set" in told
+    monkeypatch.setenv("WEBHOOK_SECRET", "sandbox-key")
+    assert f"wrote {tmp_path / 'assets' / 'syncs' / 'webhook.yaml'}" in words(*same)
+    assert "is there already" in words(*same)
+
+
+def test_before_the_first_run_it_is_told_to_run(
+    tmp_path: Path, tools: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plan without a table to plan from names the command that makes one."""
+    octo("init", str(tmp_path), "--tool", "webhook", "--set", "url=https://hooks.example.com/octo")
+    monkeypatch.setenv("OCTO_PROJECT", str(tmp_path))
+    assert "octo run --base" in octo("plan", "webhook", fails=ConfigError)
+
+
+@pytest.mark.parametrize("source", ["shopify", "woocommerce", "prestashop"])
+def test_an_example_s_address_is_nobody_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    """A ready source whose address nobody wrote is told of by `check`, and no key is sent there; but for in
+    the sandbox, which plays it."""
+    octo("init", str(tmp_path), "--source", source)
+    monkeypatch.setenv("OCTO_PROJECT", str(tmp_path))
+    for name in Project(tmp_path, tmp_path / ".octo").secrets():
+        monkeypatch.setenv(name, "secret")
+    for command in (["check"], ["run", "--base"]):
+        told = octo(*command, fails=ConfigError)
+        assert f"{source}.yaml: source: base_url: still the example's" in told
+    monkeypatch.setenv("OCTO_SANDBOX", "http://127.0.0.1:9")
+    assert octo("check")["sources"] == [source]
+    monkeypatch.delenv("OCTO_SANDBOX")
+    path = tmp_path / "assets" / "sources" / f"{source}.yaml"
+    path.write_text(re.sub(r"(your-shop|shop)\.(myshopify|example)\.com", "shop.acme.fr", path.read_text()))
+    assert octo("check")["sources"] == [source]
 
 
 @pytest.mark.parametrize("kind", sorted(destinations()))

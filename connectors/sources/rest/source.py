@@ -18,9 +18,9 @@ from connectors.sources.rest.auth import Auth
 from connectors.sources.rest.listing import Listing
 from connectors.sources.rest.order import earlier, size
 from connectors.sources.rest.resource import Resource
-from connectors.sources.rest.web import Web
+from connectors.sources.rest.web import Web, chosen
 from octo_dagster.errors import ConfigError
-from octo_dagster.source import Pull, Reading, Source
+from octo_dagster.source import OUTSIDE, Outside, Pull, Reading, Source
 
 
 class Rest(Source):
@@ -59,6 +59,12 @@ class Rest(Source):
     def host(self) -> str:
         parts = urlsplit(self.base_url)
         return f"{parts.scheme}://{parts.netloc}"
+
+    def unsaid(self, outside: Outside = OUTSIDE) -> str | None:
+        host = urlsplit(self.base_url).hostname or ""
+        if chosen(outside) or not host.endswith(("your-shop.myshopify.com", ".example.com")):
+            return None
+        return f"base_url: still the example's, {host}: write your own"
 
     def problem(self, pull: Pull) -> str | None:
         if pull.table not in self.resources:

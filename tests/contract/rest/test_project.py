@@ -43,6 +43,7 @@ def test_a_shop_and_its_senders_are_one_base(tmp_path: Path, monkeypatch: pytest
         sandbox.twin("klaviyo_events").happened("zoé3@example.com", "Opened Email", clock.at, **letter)
         clock.sleep(60)
         project = Project(tmp_path, tmp_path / ".octo")
+        monkeypatch.setenv("OCTO_SANDBOX", sandbox.address)
         project.check()
         outside = Outside(sandbox.address, clock.sleep, clock)
         done = refresh(project, clock.now(), "one", outside=outside)
