@@ -104,8 +104,8 @@ class Source(BaseModel, ABC):
         return None
 
     def unsaid(self, outside: Outside = OUTSIDE) -> str | None:
-        """What a ready file leaves to a person and nobody wrote yet, as `field: what`; None when all is said, or
-        the sandbox stands for it. Nothing is pulled before."""
+        """What a ready file leaves to a person and nobody wrote yet, as `field: what`; None when all is said,
+        or the sandbox stands for it. Nothing is pulled before."""
         return None
 
     @abstractmethod
