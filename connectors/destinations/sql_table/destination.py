@@ -112,7 +112,7 @@ class SqlTable(Destination[Database]):
             if key not in known:
                 return {}
             names = [name for name in fields if name in known]
-            columns: list[sa.ColumnClause[Any]] = [sa.column(name) for name in names]
+            columns = [asked_for(name, known[name]["type"]) for name in names]
             asked_by: sa.ColumnElement[Any] = sa.column(key)
             if not in_words(known[key]["type"]):  # PostgreSQL compares no number with a text
                 asked_by = sa.cast(asked_by, sa.String)
@@ -217,8 +217,14 @@ class SqlTable(Destination[Database]):
 
 
 def in_words(column: sa.types.TypeEngine[Any]) -> bool:
-    """Whether a column holds text as it is given."""
-    return isinstance(column, sa.String) and not isinstance(column, sa.Enum)
+    """Whether a column holds text as it is given. A `char(n)` does not: it fills it up with blanks."""
+    return isinstance(column, sa.String) and not isinstance(column, sa.Enum | sa.CHAR)
+
+
+def asked_for(name: str, column: sa.types.TypeEngine[Any]) -> sa.ColumnElement[Any]:
+    """A column as it is read: PostgreSQL takes the blanks of a `char(n)` off where it is made a text."""
+    found: sa.ColumnClause[Any] = sa.column(name)
+    return sa.cast(found, sa.String) if isinstance(column, sa.CHAR) else found
 
 
 def kind_of(column: sa.types.TypeEngine[Any]) -> FieldType | None:

@@ -53,17 +53,21 @@ class Writing:
     def same(self, stage: str, changes: Sequence[Change]) -> None:
         """BatchRejected when a key is another one in a column that holds no text: its row is not to be
         written to."""
-        held = {str(key) for (key,) in self.run(f"select {self.key} from {stage}")}
+        held = {self.plain(key) for (key,) in self.run(f"select {self.key} from {stage}")}
         if any(change.key not in held for change in changes):
             raise BatchRejected(
                 f"{self.batch.key_field} is no text there, and would hold another key than this"
             )
 
+    def plain(self, key: object) -> str:
+        """A key as text, without the blanks that a `char(n)` is filled up with."""
+        return str(key) if self.worded else str(key).rstrip(" ")
+
     def upsert(self, stage: str, names: Sequence[str]) -> set[str]:
         """Change the rows there are, add the others; the keys of those."""
         here = f"{self.table}.{self.key} = {stage}.{self.key}"
         new = f"from {stage} where not exists (select 1 from {self.table} where {here})"
-        made = {str(key) for (key,) in self.run(f"select {stage}.{self.key} {new}")}
+        made = {self.plain(key) for (key,) in self.run(f"select {stage}.{self.key} {new}")}
         fields = [self.quoted(name) for name in names]
         if fields and len(made) < len(self.batch.changes):
             joined, where = (

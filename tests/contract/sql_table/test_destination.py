@@ -172,6 +172,18 @@ def test_a_key_that_is_no_text(shop: Shop, kind: str) -> None:
     assert [str(key) for (key,) in shop.run("select email from customers order by 1")] == numbers[:1]
 
 
+def test_columns_of_a_fixed_width(shop: Shop) -> None:
+    """Blanks that a `char(n)` is filled up with are no part of a key or a value; a row that was there is found."""
+    binary = "character set utf8mb4 collate utf8mb4_bin" if shop.database.dialect.name == "mysql" else ""
+    shop.run(f"create table customers (email char(40) {binary} primary key, segment char(9), note char(3))")
+    shop.run("insert into customers (email, note) values ('customer1@example.com', 'own')")
+    report = shop.day(customers(3))
+    assert (report.exit_code, report.tally.accepted, report.verified) == (0, 3, Verified(3, ()))
+    assert shop.day([customer(2)]).exit_code == 0
+    shown = shop.run("select trim(email), trim(segment), trim(note) from customers order by email")
+    assert shown == [("customer1@example.com", None, "own"), ("customer2@example.com", "lost", None)]
+
+
 def test_a_sqlite_file_is_the_one_that_was_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A `#` in its name does not lead to another file, and a key that ignores case is refused as in MySQL."""
     with closing(sqlite3.connect(tmp_path / "shop #1.sqlite")) as file:
