@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -137,3 +138,21 @@ def test_what_needs_a_beginning_is_left_out_without_one() -> None:
 def test_a_cursor_is_never_later_than_now(reached: str | None, known: str | None) -> None:
     """At noon UTC it is one in Paris: a cursor ahead of that is cut to it, spelled as it was."""
     assert Since(zone="Europe/Paris").known(reached, 1795348800.0) == known
+
+
+@pytest.mark.parametrize(
+    ("begin", "since", "asked"),
+    [
+        ("1795219200000", {"days": 89}, "1795219200000"),
+        ("1700000000000", {"days": 89}, "1787788800000"),
+        ("1700000000", {"days": 89}, "1787788800"),
+        ("1795219200123", {"format": "%Y-%m-%dT%H:%M:%SZ"}, "2026-11-21T00:00:00Z"),
+        ("1795219200", {"format": "%Y-%m-%d"}, "2026-11-21"),
+        ("1795219200000", {"exclusive": True}, "1795219199999"),
+    ],
+)
+def test_a_cursor_that_is_a_number(begin: str, since: dict[str, Any], asked: str) -> None:
+    """Seconds and milliseconds since 1970 are times: a list is asked from them as its vendor wants, and no
+    longer back than the vendor can be asked, in the unit it spells."""
+    now = datetime(2026, 11, 24, tzinfo=UTC)
+    assert Since.model_validate(since).asked(begin, now) == asked

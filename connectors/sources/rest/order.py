@@ -8,14 +8,34 @@ from decimal import Decimal
 from typing import Any
 
 NUMBER = r"-?\d+(\.\d+)?"
+MOST_SECONDS = 100_000_000_000
+"""More than so many seconds since 1970 (the year 5138) are milliseconds; as those it is 1973."""
+LAST_SECOND = 253_402_300_799
+"""Of the year 9999, which is the last there is here."""
 
 
 def moment(spelled: Any) -> datetime:
-    """A cursor as a time; without a zone, as UTC. ValueError when it is none."""
-    if isinstance(spelled, int | float) or re.fullmatch(r"\d{9,13}", str(spelled)):
-        return datetime.fromtimestamp(float(spelled), UTC)
+    """A cursor as a time; without a zone, as UTC; a number is of seconds or milliseconds since 1970.
+    ValueError when it is none."""
+    if isinstance(spelled, int | float) or re.fullmatch(NUMBER, str(spelled)):
+        seconds = float(spelled) / unit(spelled)
+        if seconds > LAST_SECOND:
+            raise ValueError(f"{spelled} is no time")
+        return datetime.fromtimestamp(seconds, UTC)
     made = datetime.fromisoformat(str(spelled))
     return made if made.tzinfo else made.replace(tzinfo=UTC)
+
+
+def unit(spelled: Any) -> int:
+    """What of a number is a second."""
+    return 1_000 if float(spelled) > MOST_SECONDS else 1
+
+
+def spelled_like(at: datetime, cursor: Any) -> str:
+    """A time as a cursor that is known is spelled: a number, or ISO 8601."""
+    if cursor is None or not re.fullmatch(NUMBER, str(cursor)):
+        return at.isoformat()
+    return str(int(at.timestamp()) * unit(cursor))
 
 
 def earlier(spelled: Any, seconds: int) -> Any:

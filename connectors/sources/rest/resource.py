@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from connectors.sources.rest.order import NUMBER, earlier, moment, size
+from connectors.sources.rest.order import NUMBER, earlier, moment, size, spelled_like
 from connectors.sources.rest.pages import OnePage, Pages
 
 NEEDS_SINCE = "{since}"
@@ -61,7 +61,7 @@ class Since(Told):
         if begin is None and first is None:
             return None
         if first and (begin is None or moment(begin) < first):
-            begin = first.isoformat()
+            begin = spelled_like(first, begin)
         if self.exclusive:
             begin = earlier(begin, 1)
         if not self.format:
