@@ -8,7 +8,7 @@ as one knows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from itertools import combinations
@@ -173,15 +173,22 @@ def report(warehouse: Warehouse, as_of: date, since: date | None, *, kept: bool)
 
 def sizes(warehouse: Warehouse, conditions: Conditions) -> list[Size]:
     """Every audience over the newest profile."""
-    there = set(warehouse.schema(PROFILE).names)
+    with warehouse.connect() as connection:
+        return sizes_over(connection, warehouse.schema(PROFILE).names, conditions)
+
+
+def sizes_over(
+    connection: duckdb.DuckDBPyConnection, columns: Collection[str], conditions: Conditions
+) -> list[Size]:
+    """The same over a connection's profile, which has these columns."""
+    there = set(columns)
     channels = [channel for channel, columns in REACHED_BY.items() if there.issuperset(columns)]
     counts = [
         f"count(*) filter (where {condition}{reach})"
         for condition in conditions.values()
         for reach in ("", *(f" and {reachable(channel)}" for channel in channels))
     ]
-    with warehouse.connect() as connection:
-        whole, *told = one_row(connection, ["count(*)", *counts], f'"{PROFILE}"')
+    whole, *told = one_row(connection, ["count(*)", *counts], f'"{PROFILE}"')
     width = 1 + len(channels)
     return [
         Size(name, count, share(count, whole), dict(zip(channels, reached, strict=True)))
@@ -198,15 +205,20 @@ def reachable(channel: str) -> str:
 
 def overlap(warehouse: Warehouse, conditions: Conditions) -> list[Overlap]:
     """Every pair of audiences over the newest profile."""
+    with warehouse.connect() as connection:
+        return overlap_over(connection, conditions)
+
+
+def overlap_over(connection: duckdb.DuckDBPyConnection, conditions: Conditions) -> list[Overlap]:
+    """The same over a connection's profile."""
     names = list(conditions)
     flags = ", ".join(f"{condition} as a{at}" for at, condition in enumerate(conditions.values()))
     pairs = list(combinations(range(len(names)), 2))
     counts = [added(f"a{at}") for at in range(len(names))] + [added(f"a{a} and a{b}") for a, b in pairs]
     if not names:
         return []
-    with warehouse.connect() as connection:
-        # customers in the same audiences are counted together first: there are few such sets
-        told = one_row(connection, counts, f'(select {flags}, count(*) as n from "{PROFILE}" group by all)')
+    # customers in the same audiences are counted together first: there are few such sets
+    told = one_row(connection, counts, f'(select {flags}, count(*) as n from "{PROFILE}" group by all)')
     alone, both = told[: len(names)], told[len(names) :]
     return [
         Overlap(names[a], names[b], count, share(count, alone[a]), share(count, alone[b]))
