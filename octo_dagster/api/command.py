@@ -17,6 +17,7 @@ from octo_dagster.errors import ConfigError
 
 keys = typer.Typer(help="Who may ask the read API, and what.", no_args_is_help=True)
 console = Console()
+errors = Console(stderr=True)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
@@ -41,7 +42,12 @@ def add_key(
     if act and not pages:
         raise ConfigError("--act goes with --pages")
     may: Pages | None = ("act" if act else "look") if pages else None
-    secret = Keys(Project.here().home).add(name, scopes(tables or ()), per_second, may)
+    from octo_dagster.api.scopes import doubts  # noqa: PLC0415 - only this command needs the API itself
+
+    project, wanted = Project.here(), scopes(tables or ())
+    for warning in doubts(project, wanted):
+        errors.print(f"[yellow]{escape(warning)}[/yellow]", highlight=False)
+    secret = Keys(project.home).add(name, wanted, per_second, may)
     print(secret)  # noqa: T201 - the command's output
 
 

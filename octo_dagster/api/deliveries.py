@@ -32,6 +32,7 @@ def last(project: Project, profile: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def of(project: Project, sync: Sync, profile: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """What one sync last told its tool of him; nothing when it never tried."""
     key = compared(sync, profile.get(sync.key.from_))
     held = project.ledger.rows(sync.name, [key]).get(key) if key else None
     if held is None:

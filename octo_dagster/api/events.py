@@ -121,6 +121,20 @@ class Stream:
         return None if encodable(row) else "text that is no Unicode"
 
 
+def streams(project: Project) -> Mapping[str, Stream]:
+    """What may be posted to a project. ConfigError when two sources listen to one name."""
+    found: dict[str, Stream] = {}
+    for intake in project.intakes.values():
+        if not isinstance(intake.source, Push):
+            continue
+        for name in {intake.source.stream(table.from_) for table in intake.tables.values()}:
+            if name in found:
+                both = f"{found[name].intake.name}.yaml and {intake.name}.yaml"
+                raise ConfigError(f"{both} both take what is posted to {name!r}; rename one's `from`")
+            found[name] = Stream(intake, intake.source, name)
+    return found
+
+
 @dataclass(frozen=True)
 class Door:
     """Where posts come in: the streams of a project, and its inbox."""
@@ -130,17 +144,8 @@ class Door:
 
     @cached_property
     def streams(self) -> Mapping[str, Stream]:
-        """What may be posted. ConfigError when two sources listen to one name."""
-        found: dict[str, Stream] = {}
-        for intake in self.project.intakes.values():
-            if not isinstance(intake.source, Push):
-                continue
-            for name in {intake.source.stream(table.from_) for table in intake.tables.values()}:
-                if name in found:
-                    both = f"{found[name].intake.name}.yaml and {intake.name}.yaml"
-                    raise ConfigError(f"{both} both take what is posted to {name!r}; rename one's `from`")
-                found[name] = Stream(intake, intake.source, name)
-        return found
+        """What may be posted."""
+        return streams(self.project)
 
     def hooked(self, source: str) -> Intake:
         """The source that listens to a webhook at this address."""

@@ -15,6 +15,7 @@ import duckdb
 import psutil
 
 from octo_dagster.bench import (
+    api,
     calls,
     delivery,
     drt,
@@ -90,6 +91,7 @@ PARTS = {
     "sources": Part("Sources", sources, of_sources),
     "plan": Part("Planning", planning, of_planning),
     "calls": Part("Calls", calls, of_calls),
+    "api": Part("The read API", api, api.figures),
     "quota": Part("Under the vendors' quotas", quota, quota.figures),
     "drt": Part("Beside drt-core", drt, drt.figures),
     "delivery": Part("Delivery", delivery, of_delivery),

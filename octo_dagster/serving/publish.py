@@ -18,6 +18,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ FILE = "serving.sqlite"
 STALE = 3_600
 """Seconds after which a draft that nobody finished is taken away."""
 ROWS_AT_ONCE = 20_000
+LISTED_AT_ONCE = 1_500_000
+"""Recommendations that are put together at once: some 300 MB."""
 SHAPE = """
 create table about (name text primary key, told text not null);
 create table customers (customer_id text primary key, told text not null);
@@ -141,7 +144,8 @@ def filled(
         tell(copy, "products", told_of(columns))
         counts["products"] = load(copy, rows, "products", array_of("products", columns, "product_id"))
     if "recommendations" in there:
-        counts["recommended"] = load(copy, rows, "recommendations", RECOMMENDATIONS)
+        parts = list(ranges(copy, rows))
+        counts["recommended"] = sum(load(copy, rows, "recommendations", recommended(p)) for p in parts)
     if "related_products" in there:
         load(copy, rows, "related", RELATED)
     if MEMBERS in there:
@@ -158,6 +162,28 @@ def load(copy: sqlite3.Connection, rows: duckdb.DuckDBPyConnection, table: str, 
         for batch in reader:
             copy.executemany(f"insert into {table} values ({marks})", tuples(batch))
     return copy.total_changes - before
+
+
+def ranges(
+    copy: sqlite3.Connection, rows: duckdb.DuckDBPyConnection, at_once: int = LISTED_AT_ONCE
+) -> Iterator[str]:
+    """Conditions that part all recommendations by whose they are, few enough in each to be put together in
+    memory: every customer has dozens. The customers are in the copy already, in their order."""
+    total: int = rows.sql("select count(*) from recommendations").fetchall()[0][0]
+    customers: int = copy.execute("select count(*) from customers").fetchone()[0]
+    every = customers * at_once // max(total, 1) + 1
+    found = copy.execute("select customer_id from customers where rowid % ? = 0 order by rowid", (every,))
+    marks = [quoted(customer) for (customer,) in found]
+    for low, high in pairwise([None, *marks, None]):
+        least = f"customer_id >= {low}" if low else "true"
+        yield f"{least} and customer_id < {high}" if high else least
+
+
+def recommended(which: str) -> str:
+    """Each customer's recommendations as one JSON array, best first."""
+    entries = f"list(json_array({', '.join(RECOMMENDED)}) order by list, rank)"
+    return f"""select customer_id, cast(to_json({entries}) as varchar)
+               from recommendations where {which} group by customer_id order by customer_id"""
 
 
 def tuples(batch: pa.RecordBatch) -> Iterator[tuple[Any, ...]]:
@@ -197,9 +223,6 @@ def identifier_of(column: str) -> str:
 
 RECOMMENDED = ("list", "rank", "product_id", "reason", "reason_text")
 """What an entry of a customer's array of recommendations holds, in order."""
-RECOMMENDATIONS = f"""
-select customer_id, cast(to_json(list(json_array({", ".join(RECOMMENDED)}) order by list, rank)) as varchar)
-from recommendations group by customer_id order by customer_id"""
 RELATED = """
 select product_id,
        cast(to_json(list(json_array(related_product_id, strength) order by rank)) as varchar)

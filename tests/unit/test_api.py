@@ -1,113 +1,28 @@
-"""The read API: who may see what, and that what is told is what the tables hold."""
+"""The read API: that what is told is what the tables hold."""
 
 from __future__ import annotations
 
-import base64
 import io
 import json
-import logging
 import sqlite3
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import date, datetime
-from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pytest
-import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
-from schemathesis.specs.openapi.checks import positive_data_acceptance
 from starlette.testclient import TestClient
 
 from octo_dagster.api.app import app
-from octo_dagster.api.command import scopes
-from octo_dagster.api.gate import MOST_BYTES, Gate
-from octo_dagster.api.keys import Keys
 from octo_dagster.config import Project
-from octo_dagster.errors import ConfigError
 from octo_dagster.serving.publish import replacing
-from octo_dagster.serving.tables import SIGNED
-
-PEOPLE = [
-    {
-        "customer_id": f"c{n}",
-        "email": "shared@example.com" if n in (8, 9) else f"Customer{n}@example.com",
-        "segment": ["best", None, "lost"][n % 3],
-        "revenue": None if n == 4 else Decimal(n % 4) + Decimal("0.10"),
-        "orders": n,
-        "active": n % 2 == 0,
-        "born": date(1990, 1, n),
-        "last_order_at": datetime.fromisoformat(f"2026-11-0{n}T10:00:00"),
-    }
-    for n in range(1, 10)
-]
-PROFILE = pa.schema(
-    {
-        "customer_id": pa.string(),
-        "email": pa.string(),
-        "segment": pa.string(),
-        "revenue": pa.decimal128(18, 2),
-        "orders": pa.int64(),
-        "active": pa.bool_(),
-        "born": pa.date32(),
-        "last_order_at": pa.timestamp("us"),
-    }
-)
-PRODUCTS = [
-    {"product_id": f"p{n}", "name": f"Thé n° {n}", "price": Decimal("4.50"), "image_url": f"/p{n}.jpg"}
-    for n in range(1, 4)
-]
-RECOMMENDED = [
-    {"customer_id": "c1", "list": "discover", "rank": rank, "product_id": f"p{rank}", "reason": "popular"}
-    | {"reason_text": "popular now"}
-    for rank in (2, 1)
-]
-RELATED = [
-    {"product_id": "p1", "rank": rank, "related_product_id": f"p{rank + 1}", "strength": 9.5}
-    for rank in (1, 2)
-]
-STAYS = [
-    {"audience": "best", "customer_id": f"c{n}", "entered_on": date(2026, 11, n), "left_on": None}
-    for n in range(1, 8)
-] + [{"audience": "best", "customer_id": "c9", "entered_on": date(2026, 11, 1), "left_on": date(2026, 11, 2)}]
-QUICK = settings(
-    max_examples=12,
-    deadline=None,
-    derandomize=True,
-    phases=[Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
-EVERYTHING = dict.fromkeys(
-    (
-        "customer_profile",
-        "recommendations",
-        "related_products",
-        "audience_members",
-        "sync_runs",
-        "sync_changelog",
-    ),
-    "*",
-)
+from tests.reading import EVERYTHING, PEOPLE, PROFILE, asking, published, refusal
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """A project with everything the API tells of, published."""
-    made = Project(tmp_path, tmp_path / ".octo")
-    tables = {
-        "products": pa.Table.from_pylist(PRODUCTS),
-        "recommendations": pa.Table.from_pylist(RECOMMENDED),
-        "related_products": pa.Table.from_pylist(RELATED),
-        "audience_members": pa.Table.from_pylist(STAYS),
-    }
-    for name, table in tables.items():
-        made.warehouse.replace(name, table)
-    made.warehouse.replace("customer_profile", pa.Table.from_pylist(PEOPLE, PROFILE), {"as_of": "2026-11-22"})
-    made.publish()
-    return made
+    """A project with everything the API tells of."""
+    return published(tmp_path)
 
 
 @pytest.fixture
@@ -115,21 +30,6 @@ def client(project: Project) -> Iterator[TestClient]:
     """Somebody who may see everything."""
     with asking(project, EVERYTHING) as made:
         yield made
-
-
-def asking(project: Project, tables: Any, per_second: int = 10_000) -> TestClient:
-    """A caller with a new key for these tables."""
-    keys = Keys(project.home)
-    secret = keys.add(f"key {len(keys.all())}", tables, per_second)
-    return TestClient(
-        app(project), headers={"Authorization": f"Bearer {secret}"}, raise_server_exceptions=False
-    )
-
-
-def refusal(reply: Any) -> tuple[int, str]:
-    """Status and code of an error; fails when it is not told as every error is."""
-    assert reply.json()["error"]["message"]
-    return reply.status_code, reply.json()["error"]["code"]
 
 
 def test_a_customer_as_the_table_has_him(client: TestClient) -> None:
@@ -275,106 +175,6 @@ def test_the_same_rows_in_every_form(client: TestClient) -> None:
     assert lines == ["customer_id,revenue", "c1,1.10", "c2,2.10", "c3,3.10"]
 
 
-def test_a_key_sees_its_columns_only(project: Project) -> None:
-    """What a key is not for it cannot read, filter or sort by, nor find anybody by; other tables are not there."""
-    with asking(project, {"customer_profile": ["customer_id", "segment"]}) as client:
-        assert client.get("/v1/customers/c2").json()["profile"] == {"customer_id": "c2", "segment": "lost"}
-        rows = client.get("/v1/tables/customer_profile", params={"limit": 1}).json()["rows"]
-        assert rows == [{"customer_id": "c1", "segment": None}]
-        assert [one["name"] for one in client.get("/v1/tables").json()["tables"]] == ["customer_profile"]
-        for asked in ({"columns": "email"}, {"where": "email:starts:C"}, {"sort": "revenue"}):
-            assert refusal(client.get("/v1/tables/customer_profile", params=asked)) == (400, "bad_request")
-        assert refusal(client.get("/v1/customers/c1?columns=email")) == (400, "bad_request")
-        assert refusal(client.get("/v1/customers/customer1@example.com?by=email")) == (400, "bad_request")
-        assert refusal(client.get("/v1/tables/products")) == (404, "not_found")
-        for path in (
-            "customers/c1/recommendations",
-            "audiences/best/members",
-            "products/p1/related",
-            "syncs",
-        ):
-            assert refusal(client.get(f"/v1/{path}"))[0] == 403, path
-        assert refusal(client.get("/v1/customers/c1?include=audiences"))[0] == 403
-    with asking(project, {"customer_profile": ["segment"]}) as client:
-        assert refusal(client.get("/v1/tables/customer_profile"))[0] == 403
-
-
-def test_a_key_for_some_columns_learns_no_other_by_a_list(project: Project) -> None:
-    """Answers that are made of a table's rows need all its columns; an id that a key may not see is not told."""
-    some = {"customer_profile": ["email"], "audience_members": ["audience"], "sync_changelog": ["sync"]}
-    some |= {"recommendations": ["customer_id"], "related_products": ["product_id"], "sync_runs": ["sync"]}
-    with asking(project, some) as client:
-        one = "customers/customer1@example.com"
-        told = client.get(f"/v1/{one}?by=email").json()
-        assert told == {"profile": {"email": "Customer1@example.com"}, "as_of": "2026-11-22"}
-        for path in (
-            f"{one}?by=email&include=audiences",
-            f"{one}?by=email&include=recommendations",
-            f"{one}/recommendations?by=email",
-            "audiences/best/members",
-            "products/p1/related",
-            "syncs",
-            "syncs/any/changes",
-        ):
-            assert refusal(client.get(f"/v1/{path}"))[0] == 403, path
-
-
-def test_a_key_without_columns_is_not_made() -> None:
-    """`--table name:$COLUMNS` with nothing in the variable is refused, not taken for every column."""
-    assert scopes(["orders", "products: name, price"]) == {"orders": "*", "products": ["name", "price"]}
-    for said in (["orders:"], ["orders: ,"], [":id"], [""], ["orders:id", "orders:day"]):
-        with pytest.raises(ConfigError, match="--table"):
-            scopes(said)
-
-
-def test_a_table_without_rows_and_tokens_made_up(project: Project) -> None:
-    """A table that is empty now is a page without rows; nobody makes a token to its older versions himself."""
-    columns = {"product_id": pa.string(), "tags": pa.list_(pa.string()), "price": pa.decimal128(18, 2)}
-    project.warehouse.replace("products", pa.schema(columns).empty_table())
-    with asking(project, {"products": "*"}) as client:
-        told = client.get("/v1/tables/products", params={"where": "price:gt:1"}).json()
-        assert (told["rows"], told["next"]) == ([], None)
-        assert refusal(client.get("/v1/tables/products?where=tags:eq:x")) == (400, "bad_request")
-        for version in (-1, 0, 99, True, 10**30):
-            token = {"version": version, "table": "products", "sort": None, "last": [""]}
-            after = base64.urlsafe_b64encode(bytes(SIGNED) + json.dumps(token).encode()).decode()
-            asked = {"after": after, "columns": "tags"}
-            assert refusal(client.get("/v1/tables/products", params=asked)) == (400, "bad_request"), version
-
-
-def test_nobody_without_a_good_key(project: Project) -> None:
-    """No key, a wrong one, one that was revoked: 401, from the next request on. The key is kept nowhere."""
-    keys = Keys(project.home)
-    secret = keys.add("web", EVERYTHING)
-    with TestClient(app(project)) as client:
-        for given in ("", "Bearer", "Bearer wrong", f"Basic {secret}", f"Bearer {secret}x"):
-            reply = client.get("/v1/customers/c1", headers={"Authorization": given})
-            assert refusal(reply) == (401, "unauthorized")
-        good = {"Authorization": f"Bearer {secret}"}
-        assert client.get("/v1/customers/c1", headers=good).status_code == 200
-        keys.revoke("web")
-        assert refusal(client.get("/v1/customers/c1", headers=good)) == (401, "unauthorized")
-    assert secret not in keys.path.read_text()
-    assert keys.path.stat().st_mode & 0o077 == 0
-    with pytest.raises(ConfigError, match="not used again"):
-        keys.add("web", EVERYTHING)
-
-
-def test_asked_too_often_or_too_much(project: Project) -> None:
-    """A key has its requests a second, and no more until it waits as long as it is told; bodies have a limit."""
-    now = [0.0]
-    keys = Keys(project.home)
-    headers = {"Authorization": f"Bearer {keys.add('slow', EVERYTHING, per_second=5)}"}
-    gate = Gate(app(project).app, keys, lambda: now[0])  # type: ignore[attr-defined]
-    with TestClient(gate, headers=headers) as client:
-        assert [client.get("/v1/customers/c1").status_code for _ in range(11)] == [200] * 10 + [429]
-        reply = client.get("/v1/customers/c1")
-        now[0] += float(reply.headers["Retry-After"])
-        assert client.get("/v1/customers/c1").status_code == 200
-        long = client.post("/v1/customers/lookup", content=b" " * (MOST_BYTES + 1))
-        assert refusal(long) == (413, "too_large")
-
-
 def test_a_publication_is_seen_at_once(project: Project, client: TestClient) -> None:
     """The next question is answered from the new copy; a publication that fails leaves the old one."""
     project.warehouse.replace("customer_profile", pa.Table.from_pylist([PEOPLE[0] | {"orders": 99}], PROFILE))
@@ -434,41 +234,3 @@ def test_before_anything_is_published(tmp_path: Path) -> None:
     """A server that was started too early says so, and what to do."""
     with asking(Project(tmp_path, tmp_path / ".octo"), EVERYTHING) as client:
         assert refusal(client.get("/v1/customers/c1")) == (503, "not_published")
-
-
-def test_every_error_is_json(client: TestClient) -> None:
-    """A path or a method there is not is told as everything else is."""
-    assert refusal(client.get("/v1/nothing")) == (404, "not_found")
-    assert refusal(client.delete("/v1/customers/c1"))[0] == 405
-    assert refusal(client.get("/v1/tables/customer_profile?limit=0")) == (422, "invalid")
-    assert refusal(client.get("/v1/syncs/nothing/runs")) == (404, "not_found")
-
-
-def test_nobody_is_named_in_a_log(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
-    """With every logger of the server's at its most talkative, no address that was asked for is written down."""
-    caplog.set_level(logging.DEBUG)
-    for name in ("httpx2", "httpcore2", "httpcore"):  # the test's own client
-        logging.getLogger(name).setLevel(logging.WARNING)
-    client.get("/v1/customers/customer1@example.com?by=email")
-    client.get("/v1/customers/nobody@example.com?by=email")
-    assert "@example.com" not in caplog.text
-
-
-def test_its_own_description_holds(project: Project) -> None:
-    """Schemathesis, which reads the OpenAPI and asks all it allows and does not, finds no answer that is not
-    described and nothing that breaks. That a described question is never refused is not among its checks:
-    which columns there are is the project's, and no description can say it."""
-    keys = Keys(project.home)
-    headers = {"Authorization": f"Bearer {keys.add('fuzz', EVERYTHING, 100_000)}"}
-    schema = schemathesis.openapi.from_asgi("/openapi.json", app(project))
-    asked: Counter[str] = Counter()
-
-    @QUICK
-    def ask(case: Any) -> None:
-        asked[case.operation.label] += 1
-        case.call_and_validate(headers=headers, excluded_checks=[positive_data_acceptance])
-
-    for found in schema.get_all_operations():
-        given(case=found.ok().as_strategy())(ask)()  # type: ignore[union-attr]
-    assert len(asked) == 14
-    assert min(asked.values()) > 1

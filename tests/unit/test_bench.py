@@ -42,7 +42,7 @@ def test_the_page_keeps_what_was_not_measured_now() -> None:
     assert page({}, new) == new
 
 
-@pytest.mark.parametrize("part", ["calls", "delivery", "plan", "quota"])
+@pytest.mark.parametrize("part", ["api", "calls", "delivery", "plan", "quota"])
 def test_a_part_runs_small(part: str) -> None:
     """A small run measures something in every figure, and its page holds them all."""
     told = measured(part, small=True, tell=lambda line: None)

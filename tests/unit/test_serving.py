@@ -1,0 +1,59 @@
+"""The serving copy: all of it is published, however much there is, and others' drafts are left alone."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from octo_dagster.config import Project
+from octo_dagster.serving.publish import STALE, ranges
+from octo_dagster.serving.reading import Copy
+from tests.reading import published
+
+PEOPLE = ["", "O'Brien", "a", "b", "b!", "c1", "c10", "c2", "Zoë", "é", "🎁"]
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 7, 50, 1_000])
+def test_recommendations_are_parted_whole(at_once: int) -> None:
+    """However few are put together at once, every customer's are in exactly one part; strangers' too."""
+    with closing(sqlite3.connect(":memory:")) as copy, duckdb.connect() as rows:
+        copy.execute("create table customers (customer_id text primary key)")
+        copy.executemany("insert into customers values (?)", [(p,) for p in sorted(PEOPLE, key=str.encode)])
+        rows.execute("create table recommendations (customer_id text)")
+        for person in [*PEOPLE, "A stranger", "zz"]:
+            rows.execute("insert into recommendations select ? from range(5)", [person])
+        found = [
+            person
+            for part in ranges(copy, rows, at_once)
+            for (person,) in rows.sql(
+                f"select distinct customer_id from recommendations where {part}"
+            ).fetchall()
+        ]
+    assert sorted(found) == sorted([*PEOPLE, "A stranger", "zz"])
+
+
+def test_what_is_left_behind_goes(tmp_path: Path) -> None:
+    """A publication takes away the copies before it and drafts that were begun long ago; not a fresh one, which
+    another process may be writing. Who reads the old copy reads on."""
+    project = published(tmp_path)
+    reader = Copy(project.home)
+    edition = reader.fresh()
+    assert edition.customer("c1") is not None
+    lost, fresh = project.home / ".serving.sqlite-lost", project.home / ".serving.sqlite-fresh"
+    lost.touch()
+    fresh.touch()
+    os.utime(lost, (time.time() - 2 * STALE, time.time() - 2 * STALE))
+    Project(project.root, project.home).publish()
+    names = {path.name for path in project.home.glob("*serving*.sqlite*")}
+    assert len([name for name in names if name.startswith("serving-") and name.endswith(".sqlite")]) == 1
+    assert (lost.exists(), fresh.exists()) == (False, True)
+    assert edition.customer("c2") is not None
+    assert edition.recommendations("c1") != {}
+    assert edition.audiences("c1") == {"best": "2026-11-01"}
+    assert reader.customer("c1") is not None
