@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import Send
 
 from octo_dagster.errors import ConfigError
@@ -59,6 +60,10 @@ def told_by(app: FastAPI) -> None:
     async def broken(_: Request, __: Exception) -> JSONResponse:
         return reply(500, "our_fault", "something is wrong with Octo; its log says what")
 
+    async def gone(_: Request, __: Exception) -> JSONResponse:
+        return reply(400, "bad_request", "the request did not come to its end")
+
+    app.add_exception_handler(ClientDisconnect, gone)
     app.add_exception_handler(500, broken)
     app.add_exception_handler(HTTPException, refused)
     app.add_exception_handler(RequestValidationError, misread)
