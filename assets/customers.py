@@ -10,6 +10,7 @@ from assets.resources import Day, Setup, Yields
 from octo_dagster.audiences import memberships
 from octo_dagster.audiences.memberships import TABLE as MEMBERS
 from octo_dagster.errors import OctoError
+from octo_dagster.pages.scores.addresses import page_of
 from octo_dagster.refresh import follow
 from octo_dagster.scenarios import enrolment
 from octo_dagster.scenarios.followed import scenario_state, scenario_uplift
@@ -142,6 +143,7 @@ def of_score(setup: Setup, score: Score, done: scoring.Report) -> told.Told:
     return told.present(
         {
             "picture": picture(setup, score),
+            "page": told.page(page_of(score.name)),
             "as_of": done.as_of.isoformat(),
             "dagster/row_count": done.rows,
             **told.classes(score, done.classes),
@@ -254,14 +256,17 @@ def profile_asset(setup: Setup) -> dg.AssetsDefinition:
 
 def of_profile(setup: Setup, made: ProfileReport) -> told.Told:
     schema = setup.project.warehouse.schema(profile.TABLE)
-    return {
-        "as_of": made.as_of.isoformat(),
-        "dagster/row_count": made.rows,
-        "dagster/column_schema": lineage.profile_schema(setup.project, schema),
-        "buyers": made.buyers,
-        "customers_of_orders_nobody_knows": made.strangers,
-        "warehouse_version": made.version,
-    }
+    return told.present(
+        {
+            "page": told.page("/customers"),
+            "as_of": made.as_of.isoformat(),
+            "dagster/row_count": made.rows,
+            "dagster/column_schema": lineage.profile_schema(setup.project, schema),
+            "buyers": made.buyers,
+            "customers_of_orders_nobody_knows": made.strangers,
+            "warehouse_version": made.version,
+        }
+    )
 
 
 def whole(setup: Setup, made: ProfileReport) -> dg.AssetCheckResult:

@@ -134,7 +134,8 @@ def memberships(done: Tracked) -> Told:
     ]
     since = done.since.isoformat() if done.since else None
     kept = "an earlier day than the newest: nothing was changed" if done.kept else None
-    return present({"as_of": done.as_of.isoformat(), "since": since, "kept": kept, "audiences": table(rows)})
+    days = {"as_of": done.as_of.isoformat(), "since": since, "kept": kept}
+    return present({"page": page("/audiences"), **days, "audiences": table(rows)})
 
 
 def picture(png: bytes, words: str) -> Any:
@@ -225,3 +226,9 @@ def sandbox() -> Any:
     """The page that shows what the sandbox holds, when there is one."""
     address = os.environ.get("OCTO_SANDBOX")
     return dg.MetadataValue.url(address) if address else None
+
+
+def page(path: str | None) -> Any:
+    """The page of `octo serve` that shows this, where OCTO_PAGES says at which address the pages are."""
+    address = os.environ.get("OCTO_PAGES", "").rstrip("/")
+    return dg.MetadataValue.url(f"{address}{path}") if address and path else None

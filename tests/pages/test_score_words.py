@@ -12,7 +12,9 @@ import pytest
 from assets.scores import marketing_pressure, promotion_sensitivity, reactivation, responsiveness
 from octo_dagster.config import Project
 from octo_dagster.pages.board import Board
+from octo_dagster.pages.page import pages
 from octo_dagster.pages.scores import pressure
+from octo_dagster.pages.scores.addresses import SHOWN, page_of
 from octo_dagster.pages.scores.calls import cell
 from octo_dagster.pages.scores.labels import Labels, written
 from octo_dagster.pages.scores.movement import flowed, moves
@@ -173,3 +175,12 @@ def test_cells_of_the_file() -> None:
         "2025-03-01",
     ]
     assert cell(Decimal("12.50"), french) == "12,50"
+
+
+def test_dagster_leads_to_pages_there_are(tmp_path: Path) -> None:
+    """Every page scores are linked to is in the menu, and every score it names is one that is shipped."""
+    paths = {page.path for page in pages()}
+    assert {*SHOWN} <= paths
+    shipped = {score.name for score in Project(ROOT, tmp_path).shipped()}
+    assert {name for names in SHOWN.values() for name in names} <= shipped
+    assert (page_of("rfm"), page_of("favorite_store")) == ("/rfm", None)

@@ -34,9 +34,15 @@ def look(shop: Shop, cursor: str | None = None) -> dg.SensorResult:
     return found
 
 
+def wanted(shop: Shop, cursor: str | None = None) -> dg.RunRequest:
+    """The one run a look asks for."""
+    (request,) = look(shop, cursor).run_requests or ()
+    return request
+
+
 def test_a_new_order(shop: Shop) -> None:
-    """The night, then an order: the sensor asks for exactly what it touches, and that run changes exactly
-    that customer at the tool."""
+    """The night, then an order: the sensor asks for a run of that shop, which changes exactly that
+    customer at the tool, and is seen on the very tables, plan and delivery of the night."""
     assert "never pulled" in str(look(shop).skip_reason)
     night = shop.run("nightly")
     assert night.success, failure(night)
@@ -48,49 +54,70 @@ def test_a_new_order(shop: Shop) -> None:
     shop.buy(8, "2026-03-30")
     seen = look(shop)
     (request,) = seen.run_requests or ()
-    assert {key.to_user_string() for key in request.asset_selection or ()} == {
-        *("raw_shop_orders", "raw_shop_order_lines", "orders", "order_lines", "rfm", "customer_profile"),
-        *("letters_plan", "letters_delivery"),
-    }
-    done = shop.run("follow_orders", list(request.asset_selection or ()))
+    done = shop.obey(request)
     assert done.success, failure(done)
+    told = {e.asset_key.to_user_string() for e in done.get_asset_materialization_events() if e.asset_key}
+    assert told >= {
+        "raw_shop_orders",
+        "orders",
+        "rfm",
+        "customer_profile",
+        "letters_plan",
+        "letters_delivery",
+    }
+    assert checks(done) == {name: (True, "ERROR") for name in ("guards", "unsettled", "verified")} | {
+        "rejected": (True, "WARN")
+    }
     assert metadata(done, DELIVERY)["plan"].value == metadata(done, PLAN)["plan"].value
     assert {key: held["orders"] for key, held in shop.held.items() if held != before[key]} == {address(8): 9}
     assert "nothing new" in str(look(shop, seen.cursor).skip_reason)
 
 
 def test_a_failed_run_owes_the_order(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a run that failed at the tool, the next order's run takes the first order along; the same state
-    of the shop asks for one run only."""
+    """A run that failed at the tool is asked for again, later each time, though nobody orders any more; a new
+    order does not wait for that and takes the first along."""
     assert shop.run("nightly").success
     shop.buy(1, "2026-03-30")
-    first, again = look(shop), look(shop)
-    assert [r.run_key for r in first.run_requests or ()] == [r.run_key for r in again.run_requests or ()]
+    seen = look(shop)
+    (request,) = seen.run_requests or ()
+    assert wanted(shop).run_key == request.run_key
     monkeypatch.setenv("WEBHOOK_SECRET", "not-the-key")
-    assert not shop.run("follow_orders").success
+    assert not shop.obey(request).success
+    assert "1 in a row" in str(look(shop, seen.cursor).skip_reason)
+    shop.pause = 0
+    again = wanted(shop, seen.cursor)
+    assert again.run_key != request.run_key
+    assert not shop.obey(again).success
+    assert wanted(shop, seen.cursor).run_key not in {request.run_key, again.run_key}
+    shop.pause = 30
+    assert "2 in a row" in str(look(shop, seen.cursor).skip_reason)
+
     monkeypatch.setenv("WEBHOOK_SECRET", "sandbox-key")
     assert shop.held[address(1)]["orders"] == 1
     shop.buy(2, "2026-03-31")
-    (request,) = look(shop, first.cursor).run_requests or ()
-    assert request.run_key not in [r.run_key for r in first.run_requests or ()]
-    assert shop.run("follow_orders", list(request.asset_selection or ())).success
+    last = look(shop, seen.cursor)
+    (request,) = last.run_requests or ()
+    assert shop.obey(request).success
     assert (shop.held[address(1)]["orders"], shop.held[address(2)]["orders"]) == (2, 3)
+    assert "nothing new" in str(look(shop, last.cursor).skip_reason)
 
 
 def test_orders_in_a_row_share_a_run(shop: Shop) -> None:
-    """While a run for this shop is still to begin, the sensor asks for no other: that one takes all along."""
+    """While a run for this shop is under way the sensor asks for no other; what came meanwhile, and that
+    run did not take along, is asked for when it has ended."""
     assert shop.run("refresh_base").success
     shop.buy(1, "2026-03-30")
     seen = look(shop)
     (request,) = seen.run_requests or ()
-    shop.instance.create_run_for_job(
+    begun = shop.instance.create_run_for_job(
         shop.definitions.resolve_job_def("follow_orders"), tags=dict(request.tags), status=ASKED_FOR
     )
     shop.buy(2, "2026-03-31")
     again = look(shop, seen.cursor)
-    assert not again.run_requests
-    assert "take it along" in str(again.skip_reason)
-    assert again.cursor != seen.cursor
+    assert "under way" in str(again.skip_reason)
+    assert again.cursor == seen.cursor
+    shop.instance.report_run_failed(begun)
+    assert wanted(shop, again.cursor).run_key != request.run_key
 
 
 def test_a_shop_that_cannot_be_reached(shop: Shop) -> None:
@@ -127,12 +154,17 @@ def test_a_field_is_traced_to_the_shops_own_column(shop: Shop) -> None:
     assert [dep.column_name for dep in found[PLAN]["greeting"]] == ["first_name", "orders"]
 
 
-def test_the_rfm_page_tells(shop: Shop) -> None:
-    """The score's page has its picture, its classes, its settings and the one day of the run."""
+def test_the_rfm_page_tells(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The score's page has its picture, its classes, its settings, the one day of the run, and leads to our
+    own page where OCTO_PAGES says those are."""
+    monkeypatch.setenv("OCTO_PAGES", "https://octo.example.org/")
     done = shop.run("refresh_base")
     said = metadata(done, dg.AssetKey(["rfm"]))
     assert said["picture"].value.startswith("![RFM](data:image/png;base64,")
     assert len(said["picture"].value) < 100_000
+    assert said["page"].value == "https://octo.example.org/rfm"
+    profile = metadata(done, dg.AssetKey(["customer_profile"]))
+    assert profile["page"].value == "https://octo.example.org/customers"
     assert (
         said["as_of"].value
         == metadata(done, dg.AssetKey(["customer_profile"]))["as_of"].value
@@ -144,7 +176,8 @@ def test_the_rfm_page_tells(shop: Shop) -> None:
 
 
 def test_rejected_rows(shop: Shop) -> None:
-    """A row that breaks its contract is a warning with its reason; too many fail the table and what follows."""
+    """A row that breaks its contract is a warning with its reason; too many fail the table and what
+    follows."""
     shop.buy(1, "no date")
     done = shop.run("refresh_base")
     assert done.success, failure(done)
@@ -168,4 +201,5 @@ def test_a_sync_with_its_own_hours(shop: Shop) -> None:
         for name in ("nightly", "follow_orders", "deliver_letters")
     }
     assert [name for name, nodes in steps.items() if "letters_plan" in nodes] == ["deliver_letters"]
+    assert steps["follow_orders"] == {"follow"}
     assert definitions.resolve_schedule_def("deliver_letters_schedule").cron_schedule == "0 6 * * 1"
