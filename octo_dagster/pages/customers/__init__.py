@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 from urllib.parse import quote, urlencode
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Form, Query, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
@@ -32,7 +31,7 @@ def customers(request: Request) -> Response:
     """The list; what is wrong with a question is said above it."""
     told, question = board(request), from_address(request)
     if not told.has(PROFILE):
-        return shown(request, "home/home.html", sizes=None, day=None)
+        return shown(request, "home/home.html", sizes=None, day=None, notices=[], paths={})
     try:
         found, problem = listing.listed(told, question, kept(request)), None
     except BadQuery as wrong:
@@ -105,8 +104,8 @@ def search(request: Request, text: Annotated[str, Form(max_length=200)] = "") ->
     told = board(request)
     if not text.strip():
         return RedirectResponse("/customers", 303)
-    if story.profile(told, text.strip()):
-        return RedirectResponse(f"/customers/{quote(text.strip(), safe='')}", 303)
+    if one := listing.exactly(told, text.strip()):
+        return RedirectResponse(f"/customers/{quote(one, safe='')}", 303)
     word = kept(request).keep(text.strip())
     found = listing.listed(told, Asked(search=word), kept(request))
     if found.count == 1:
@@ -147,14 +146,14 @@ def as_file(request: Request) -> Response:
 
 
 @router.get("/customers/{customer_id:path}")
-def customer(request: Request, customer_id: str, before: datetime | None = None) -> Response:
+def customer(request: Request, customer_id: str, after: Annotated[int, Query(ge=0)] = 0) -> Response:
     """One customer's whole story."""
     told = board(request)
     profile = story.profile(told, customer_id) if told.has(PROFILE) else None
     if profile is None:
         raise HTTPException(404)
     day = told.as_of(PROFILE)
-    events = story.timeline(told, customer_id, before)
+    everything = story.happened(told, customer_id)
     return shown(
         request,
         "customers/story.html",
@@ -162,10 +161,10 @@ def customer(request: Request, customer_id: str, before: datetime | None = None)
         name=" ".join(filter(None, (profile.get("first_name"), profile.get("last_name")))),
         groups=groups(told),
         reasons=story.reasons(told, customer_id),
-        events=events[: story.EVENTS],
-        older=events[story.EVENTS]["happened_at"] if len(events) > story.EVENTS else None,
-        before=before,
-        months=story.months(told, customer_id, day) if day and told.has("orders") else [],
+        events=everything[after : after + story.EVENTS],
+        older=after + story.EVENTS if len(everything) > after + story.EVENTS else None,
+        after=after,
+        months=story.months(everything, day) if day else [],
         stays=story.stays(told, customer_id),
         lists=story.recommended(told, customer_id),
         sent=story.sent(told, customer_id),

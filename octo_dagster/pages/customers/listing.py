@@ -15,6 +15,7 @@ from octo_dagster.canonical.contracts import CONTRACTS
 from octo_dagster.pages.board import Board, Row
 from octo_dagster.pages.kept import Kept
 from octo_dagster.scoring.profile import TABLE as PROFILE
+from octo_dagster.serving.reading import Ambiguous
 from octo_dagster.serving.tables import BadQuery, beyond, filters, known, plain, quoted
 
 ON_A_PAGE = 50
@@ -87,6 +88,20 @@ def conditions(board: Board, asked: Asked) -> tuple[list[str], list[Any]]:
         found, words = searching(asked.search, types)
         told, values = [*told, found], [*values, *words]
     return told, values
+
+
+def exactly(board: Board, text: str) -> str | None:
+    """The customer who has just this id, e-mail or telephone; None when nobody or several have."""
+    if board.select(f"select 1 from {PROFILE} where customer_id = $id", {"id": text}):
+        return text
+    for kind in ("email", "phone") if board.published else ():
+        try:
+            found = board.copy.whose(kind, text)
+        except Ambiguous:
+            continue
+        if found and board.select(f"select 1 from {PROFILE} where customer_id = $id", {"id": found}):
+            return found
+    return None
 
 
 def searching(text: str, types: dict[str, pa.DataType]) -> tuple[str, list[Any]]:

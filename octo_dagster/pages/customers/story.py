@@ -4,6 +4,7 @@ he was sent to."""
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -14,13 +15,13 @@ import sqlalchemy as sa
 from octo_dagster.audiences.memberships import TABLE as MEMBERS
 from octo_dagster.delivery.ledger_tables import RUNS
 from octo_dagster.delivery.mapping import compiled
-from octo_dagster.pages.board import Board, Row
+from octo_dagster.pages.board import KEPT_ROWS, Board, Row
 from octo_dagster.scoring.explain import ScoreExplained, explained
 from octo_dagster.scoring.profile import TABLE as PROFILE
 from octo_dagster.sync import Sync
 
 EVENTS = 60
-"""Of the timeline, newest first."""
+"""On a page of what happened, newest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,40 +70,29 @@ PARTS: Mapping[str, str] = {
 """What can happen to a customer, by the table that tells of it."""
 
 
-def timeline(board: Board, customer_id: str, until: datetime | None = None) -> list[Row]:
-    """What happened to him, newest first; `until`: only what is as old, for the next page."""
+def happened(board: Board, customer_id: str) -> list[Row]:
+    """Everything that happened to him, newest first: up to the newest few thousand, read once for all that
+    is made of it."""
     parts = [sql for table, sql in PARTS.items() if board.has(table)]
     if not parts:
         return []
-    older = "where happened_at <= $until" if until else ""
     told = f"({' union all '.join(parts)}) as told(kind, happened_at, what, how, money, via)"
-    query = f"from {told} {older} order by happened_at desc, kind, what limit {EVENTS + 1}"
-    return board.select(query, {"id": customer_id} | ({"until": until} if until else {}))
+    query = f"from {told} order by happened_at desc, kind, what limit {KEPT_ROWS}"
+    return board.select(query, {"id": customer_id})
 
 
-def months(board: Board, customer_id: str, day: date) -> list[Row]:
-    """Orders, money and messages of each of the 24 months to a day, empty ones included."""
-    messages = (
-        """select date_trunc('month', sent_at), 0, 0, 1 from messages where customer_id = $id"""
-        if board.has("messages")
-        else "select null, 0, 0, 0 where false"
-    )
-    return board.select(
-        f"""with months as (
-                select cast(date_trunc('month', cast($day as date)) - to_months(cast(n as integer)) as date)
-                    as month
-                from range(24) t(n)),
-            told(month, orders, money, messages) as (
-                select date_trunc('month', ordered_at), case when net_amount > 0 then 1 else 0 end,
-                       net_amount, 0
-                from orders where customer_id = $id and status <> 'cancelled'
-                union all {messages})
-            select months.month as month, coalesce(sum(told.orders), 0) as orders,
-                   coalesce(sum(told.money), 0) as money, coalesce(sum(told.messages), 0) as messages
-            from months left join told on cast(told.month as date) = months.month
-            group by months.month order by months.month""",
-        {"id": customer_id, "day": day},
-    )
+def months(events: Sequence[Row], day: date) -> list[tuple[str, int, int]]:
+    """Month, orders and messages of each of the 24 months to a day, empty ones included."""
+    last = 12 * day.year + day.month - 1
+    names = [f"{month // 12}-{month % 12 + 1:02}" for month in range(last - 23, last + 1)]
+    counted = Counter((f"{event['happened_at']:%Y-%m}", event["kind"]) for event in events if counts(event))
+    return [(name, counted[name, "order"], counted[name, "message"]) for name in names]
+
+
+def counts(event: Row) -> bool:
+    """Whether an event is a message, or an order that is one for recency and frequency."""
+    bought = event["kind"] == "order" and event["how"] == "completed" and event["money"] > 0
+    return bool(bought or event["kind"] == "message")
 
 
 def stays(board: Board, customer_id: str) -> list[Row]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from octo_dagster.pages.home.attention import attention
 from octo_dagster.pages.page import Page
 from octo_dagster.pages.render import board
 from octo_dagster.pages.render import page as shown
@@ -25,6 +28,8 @@ def home(request: Request) -> Response:
     told = board(request)
     day = told.as_of("customer_profile")
     if day is None:
-        return shown(request, "home/home.html", sizes=None, day=None)
+        return shown(request, "home/home.html", sizes=None, day=None, notices=[], paths={})
     sizes = {**told.one(SIZES), **told.one(MONTH, {"day": day})}
-    return shown(request, "home/home.html", sizes=sizes, day=day)
+    notices = attention(told, datetime.now(UTC).date())
+    paths = {one.name: one.path for one in request.app.state.pages}
+    return shown(request, "home/home.html", sizes=sizes, day=day, notices=notices, paths=paths)

@@ -1,0 +1,36 @@
+"""The first page: what somebody should look at, and how large everything is."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from playwright.sync_api import expect
+
+from octo_dagster.pages.board import Board
+from octo_dagster.pages.home.attention import attention
+from tests.pages.conftest import Served, Visit
+
+
+def test_sizes_and_what_was_refused(shop: Served, visit: Visit) -> None:
+    """Sizes lead to the lists they count; the rows a source brought in vain are told by table."""
+    page = visit(shop, "/")
+    with shop.project.warehouse.connect() as connection:
+        ((everybody, buyers, refused),) = connection.sql(
+            """select count(*), count(*) filter (where orders > 0),
+                      (select count(*) from rejected_rows where "table" = 'customers') from customer_profile"""
+        ).fetchall()
+    assert page.locator(".tile b").all_inner_texts()[:2] == [str(everybody), str(buyers)]
+    expect(page.locator(".notices")).to_contain_text(f"{refused} source rows of customers were refused")
+    page.get_by_role("link", name=f"{buyers} have bought").click()
+    expect(page.get_by_role("status")).to_contain_text(f"{buyers} customers")
+
+
+def test_an_old_profile_and_wrong_files_are_told(own_shop: Served) -> None:
+    """A profile of days ago is told, gravest first; so are files that cannot be read, line by line, and the
+    page itself still answers."""
+    board = Board(own_shop.project)
+    assert [notice.key for notice in attention(board, date(2026, 1, 2)) if notice.grave] == []
+    assert attention(board, date(2026, 1, 9))[0].said == {"n": 9, "day": date(2025, 12, 31)}
+    (own_shop.project.root / "assets/audiences/broken.yaml").write_text("rule: [", encoding="utf-8")
+    told = {notice.key: notice for notice in attention(board, date(2026, 1, 2))}
+    assert "broken.yaml" in told["files"].said["problems"]
