@@ -14,7 +14,7 @@ from starlette.responses import Response
 from octo_dagster.api import deliveries
 from octo_dagster.api.errors import problem
 from octo_dagster.api.keys import Key
-from octo_dagster.api.swift import Answer, Asked, Hot, queried
+from octo_dagster.api.swift import LONGEST, Asked, Hot, queried
 from octo_dagster.audiences.memberships import TABLE as MEMBERS
 from octo_dagster.config import Project
 from octo_dagster.scoring.profile import TABLE as PROFILE
@@ -30,8 +30,6 @@ STAY = ("audience", "customer_id", "entered_on")
 LISTED = ("customer_id", *RECOMMENDED)
 BESIDE = ("product_id", "related_product_id", "rank", "strength")
 """The columns answers about audiences, recommendations and related products are made of."""
-LONGEST = 200
-"""Characters of an identifier."""
 ID_COLUMN = "customer_id"
 MOST_RELATED = 100
 
@@ -113,7 +111,11 @@ def customer(asked: Asked) -> Any:
 def recommendations(asked: Asked) -> Any:
     """Lists of products, best first, with names, prices, pictures and the reason for each."""
     allowed(asked.key, "recommendations", LISTED)
-    return asked.copy.recommendations(found(asked))
+    customer_id = found(asked)
+    lists = asked.copy.recommendations(customer_id)
+    if not lists and asked.copy.customer(customer_id) is None:
+        raise problem(404, "there is no such customer")
+    return lists
 
 
 def related(asked: Asked) -> Any:
@@ -135,24 +137,24 @@ HOT = (
 """What a web page waits for."""
 
 
-def framed(made: Answer) -> Any:
+def framed(hot: Hot) -> Any:
     """An answer as FastAPI serves it."""
 
     async def endpoint(request: Request) -> Response:
         about = str(next(iter(request.path_params.values())))
         state = request.app.state
         query = queried(request.scope["query_string"])
-        value = made(Asked(request.state.key, state.copy.fresh(), about, query, state.project))
+        value = hot.told(Asked(request.state.key, state.copy.fresh(), about, query, state.project))
         return answer(await value if isinstance(value, Awaitable) else value)
 
-    endpoint.__name__ = made.__name__
+    endpoint.__name__ = hot.answer.__name__
     return endpoint
 
 
 for hot in HOT:
     router.add_api_route(
         hot.path,
-        framed(hot.answer),
+        framed(hot),
         methods=["GET"],
         summary=hot.summary,
         description=hot.answer.__doc__,

@@ -37,8 +37,19 @@ class Asked(NamedTuple):
     project: Project
 
 
+LONGEST = 200
+"""Characters of a parameter whose description says nothing else."""
+
 Answer = Callable[[Asked], Any]
 """What is told, to be JSON, or an awaitable of it; a problem where it cannot be."""
+
+
+def check(asked: Asked, parameters: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse what is longer than the question's own description allows."""
+    for one in parameters:
+        told = asked.id if one["in"] == "path" else asked.query.get(one["name"], "")
+        if len(told) > one["schema"].get("maxLength", LONGEST):
+            raise problem(422, f"{one['name']}: too long")
 
 
 class Hot(NamedTuple):
@@ -49,6 +60,11 @@ class Hot(NamedTuple):
     summary: str
     answer: Answer
     parameters: tuple[dict[str, Any], ...]
+
+    def told(self, asked: Asked) -> Any:
+        """The answer to a question that is as it is described."""
+        check(asked, self.parameters)
+        return self.answer(asked)
 
     @property
     def place(self) -> tuple[str, str]:
@@ -62,7 +78,7 @@ class Swift:
 
     def __init__(self, app: ASGIApp, copy: Copy, project: Project, hot: Sequence[Hot]) -> None:
         self.app, self.copy, self.project = app, copy, project
-        self.answers = {one.place: one.answer for one in hot}
+        self.hot = {one.place: one for one in hot}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         parts: list[str] = []
@@ -71,13 +87,13 @@ class Swift:
         if not 4 <= len(parts) <= 5 or parts[1] != "v1" or not parts[3]:
             await self.app(scope, receive, send)
             return
-        answer = self.answers.get((parts[2], parts[4] if len(parts) == 5 else ""))
-        if answer is None:
+        hot = self.hot.get((parts[2], parts[4] if len(parts) == 5 else ""))
+        if hot is None:
             await self.app(scope, receive, send)
             return
         try:
             query = queried(scope["query_string"])
-            told = answer(Asked(scope["state"]["key"], self.copy.fresh(), parts[3], query, self.project))
+            told = hot.told(Asked(scope["state"]["key"], self.copy.fresh(), parts[3], query, self.project))
             body = orjson.dumps(await told if isinstance(told, CoroutineType) else told)
         except HTTPException as wrong:
             await refuse(send, wrong.status_code, CODES.get(wrong.status_code, "error"), wrong.detail)
