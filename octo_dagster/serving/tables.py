@@ -126,7 +126,7 @@ class Tables:
             if held is not None and held[0] == wanted:
                 return held
         connection = duckdb.connect(config={"memory_limit": "512MB"})
-        connection.execute("set TimeZone = 'UTC'")
+        connection.execute("set global TimeZone = 'UTC'")  # a cursor knows nothing of its connection's own
         try:
             self.warehouse.view(connection, table, wanted)
         except (FileNotFoundError, duckdb.IOException, DeltaError) as gone:

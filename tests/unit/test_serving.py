@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
+import subprocess
+import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -57,3 +60,40 @@ def test_what_is_left_behind_goes(tmp_path: Path) -> None:
     assert edition.recommendations("c1") != {}
     assert edition.audiences("c1") == {"best": "2026-11-01"}
     assert reader.customer("c1") is not None
+
+
+ELSEWHERE = """
+import json, sys
+from datetime import UTC, datetime
+from pathlib import Path
+import pyarrow as pa
+from octo_dagster.serving.tables import Query, Tables
+from octo_dagster.warehouse import Warehouse
+moments = [datetime(2026, 11, 1, 23, 30, tzinfo=UTC), datetime(2026, 11, 2, 0, 0, tzinfo=UTC)]
+warehouse = Warehouse(Path(sys.argv[1]))
+seen = pa.array(moments, pa.timestamp("us", tz="UTC"))
+warehouse.replace("visits", pa.table({"visit_id": ["v1", "v2"], "seen": seen}))
+tables, found, after = Tables(warehouse, {"visits": ("visit_id",)}), [], None
+while after is not None or not found:
+    page = tables.page(Query("visits", ("seen",), (), "seen", after, 1), ["visit_id", "seen"])
+    found += [str(row["seen"]) for row in page.rows.to_pylist()]
+    after = page.next
+before = Query("visits", ("visit_id",), ("seen:lt:2026-11-02T00:00:00",))
+print(json.dumps([found, tables.page(before, ["visit_id", "seen"]).rows.to_pylist()]))
+"""
+
+
+def test_moments_with_a_zone_on_a_machine_elsewhere(tmp_path: Path) -> None:
+    """In Tokyo, too, filters and pages take a moment for what it is, and answers are in UTC."""
+    told = subprocess.run(
+        [sys.executable, "-c", ELSEWHERE, str(tmp_path)],
+        env={**os.environ, "TZ": "Asia/Tokyo"},
+        capture_output=True,
+        check=True,
+        text=True,
+        timeout=60,
+    ).stdout
+    assert json.loads(told) == [
+        ["2026-11-01 23:30:00+00:00", "2026-11-02 00:00:00+00:00"],
+        [{"visit_id": "v1"}],
+    ]
