@@ -55,7 +55,7 @@ class Board:
     def connection(self) -> duckdb.DuckDBPyConnection:
         spill = f"{tempfile.gettempdir()}/octo-spill-{uuid.uuid4().hex}"
         made = duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": spill})
-        made.execute("set TimeZone = 'UTC'")
+        made.execute("set global TimeZone = 'UTC'")
         made.execute("set enable_progress_bar = false")
         return made
 
