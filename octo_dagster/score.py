@@ -56,6 +56,11 @@ class Frames(Mapping[str, sa.TableClause]):
 
 
 Chunk: TypeAlias = "pd.DataFrame | pa.Table"
+Live = Callable[..., "sa.Select[Any] | None"]
+"""How the live lane works a score out: like the score's own function, but `orders` and `customers` hold the
+touched customers' rows only, and the table of the score's own name the night's rows of all others. Gives the
+rows of the touched customers exactly as the whole score would; None when these settings do not allow that."""
+
 Computed: TypeAlias = "sa.Select[Any] | Chunk | Iterator[Chunk]"
 """What a score's function returns: a select, or (of a `frame_score`) rows, whole or in chunks."""
 
@@ -105,6 +110,10 @@ class Score:
     by_frames: bool = False
     """Whether `compute` reads rows itself (`frame_score`) or returns a select."""
     columns_of: ColumnsOf | None = None
+    live: Literal["own"] | Live | None = None
+    """`own`: a customer's row is worked out from his own customer, order and line rows alone (and what the
+    shop says of products and stores). A function: from those and the night's rows of all others. None: from
+    everybody's."""
     given: Mapping[str, Any] = field(default_factory=dict)
     """The settings a project gave; all others have their defaults."""
 
@@ -146,7 +155,7 @@ def declared(columns: Mapping[str, Told]) -> tuple[Column, ...]:
     return tuple(Column(name, *told) for name, told in columns.items())
 
 
-def score(
+def score(  # noqa: PLR0913 - every keyword is a line of the declaration
     *,
     reads: tuple[str, ...],
     columns: Mapping[str, Told] | ColumnsOf,
@@ -155,9 +164,10 @@ def score(
     because: Because | None = None,
     picture: Picture | None = None,
     settings_from: str | tuple[str, ...] | None = None,
+    live: Literal["own"] | Live | None = None,
 ) -> Callable[[Callable[..., sa.Select[Any]]], Score]:
     """Declare a score. `columns`: output column → (type, description) or (type, description, of), in output
-    order, `customer_id` left out; or a function from the settings in force to that."""
+    order, `customer_id` left out; or a function from the settings in force to that. `live`: see `Score`."""
 
     def declare(compute: Callable[..., Computed]) -> Score:
         made = Score(
@@ -172,6 +182,7 @@ def score(
             picture=picture,
             settings_from=settings_from,
             columns_of=columns if callable(columns) else None,
+            live=live,
         )
         return made.given_settings({})
 

@@ -96,6 +96,7 @@ def because_categories(row: Mapping[str, Any], settings: Mapping[str, Any]) -> l
     reads=("orders", "order_lines", "products"),
     columns=category_columns,
     because=because_categories,
+    live="own",
     picture=Picture("bars", CATEGORIES, "Favourites"),
 )
 def favorite_categories(  # noqa: PLR0913 - every keyword is a setting of the score
@@ -200,6 +201,7 @@ def because_store(row: Mapping[str, Any], settings: Mapping[str, Any]) -> list[s
         "favorite_store_last_order_at": ("datetime", "The last of them"),
     },
     because=because_store,
+    live="own",
     picture=Picture("bars", STORES, "Favourite stores"),
 )
 def favorite_store(
@@ -270,6 +272,7 @@ def because_delay(row: Mapping[str, Any], settings: Mapping[str, Any]) -> list[s
         "delay_days": ("integer", "Days from the first of them to the last"),
     },
     because=because_delay,
+    live="own",
     picture=Picture("bars", DELAYS, "Days between two orders"),
 )
 def delay_between_purchases(tables: Tables, *, as_of: date, merge_same_day: bool = False) -> sa.Select[Any]:

@@ -21,10 +21,12 @@ from octo_dagster.scoring.measures.recency import (
     MoneyCuts,
     Rules,
     classes,
+    classes_of,
     figures_of,
     start_of,
 )
 from octo_dagster.scoring.measures.segments import Language, Segment, default_segments
+from octo_dagster.scoring.portable import cents
 
 PLANE = """select rfm_recency, rfm_frequency_monetary, rfm_segment, count(*) as customers,
     sum(rfm_revenue) as rfm_revenue from rfm group by all order by all"""
@@ -48,8 +50,51 @@ def because(row: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def touched(
+    tables: Tables,
+    *,
+    as_of: date,
+    since: date | None = None,
+    window_days: Days | None = None,
+    **said: Any,
+) -> sa.Select[Any] | None:
+    """Where the touched customers stand among all others as the night left them; None where their place hangs
+    on more than ranks and cuts."""
+    rules = rules_of(**said)
+    if rules.method == "r_rfm" or rules.fxm != "mean":
+        return None
+    mine = figures_of(tables["orders"], as_of, start_of(as_of, since, window_days))
+    n = tables["rfm"].c
+    theirs = sa.select(
+        *(n[name] for name in ("customer_id", "rfm_orders", "rfm_revenue")),
+        n.rfm_last_order_at,
+        n.rfm_first_order_at,
+        cents(n.rfm_revenue).label("revenue_cents"),
+        n.rfm_recency_days,
+    )
+    everybody = sa.union_all(sa.select(mine), theirs).subquery("everybody")
+    return labelled(classes_of(mine, everybody, rules), rules)
+
+
+def rules_of(  # noqa: PLR0913 - every keyword is a setting of the score
+    *,
+    bins: Bins = 6,
+    method: Method = "repeat_aware",
+    cuts_recency: Cuts | None = None,
+    cuts_frequency: Cuts | None = None,
+    cuts_monetary: MoneyCuts | None = None,
+    fxm: Both = "mean",
+    segments: tuple[Segment, ...] | None = None,
+    language: Language = "en",
+) -> Rules:
+    """How the classes are cut and named, by these settings."""
+    cuts = {"recency": cuts_recency, "frequency": cuts_frequency, "monetary": cuts_monetary}
+    return Rules(bins, method, cuts, fxm, segments or default_segments(bins), language)
+
+
 @score(
     because=because,
+    live=touched,
     picture=Picture("plane", PLANE, "RFM"),
     reads=("orders",),
     columns={
@@ -89,8 +134,16 @@ def rfm(  # noqa: PLR0913 - every keyword is a setting of the score
     Orders before the midnight (UTC) that ends `as_of` count, none later. Recency and frequency count
     completed orders above zero; revenue adds up completed orders less what returns gave back. Customers
     without such an order, and guests, have no row."""
-    cuts = {"recency": cuts_recency, "frequency": cuts_frequency, "monetary": cuts_monetary}
-    rules = Rules(bins, method, cuts, fxm, segments or default_segments(bins), language)
+    rules = rules_of(
+        bins=bins,
+        method=method,
+        cuts_recency=cuts_recency,
+        cuts_frequency=cuts_frequency,
+        cuts_monetary=cuts_monetary,
+        fxm=fxm,
+        segments=segments,
+        language=language,
+    )
     figures = figures_of(tables["orders"], as_of, start_of(as_of, since, window_days))
     return labelled(classes(figures, rules), rules)
 

@@ -7,6 +7,7 @@ them are rejected. Every raw row ends as exactly one of kept, rejected, collapse
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +21,7 @@ from octo_dagster.canonical.intake import Intake
 from octo_dagster.canonical.judge import judged
 from octo_dagster.canonical.pull import naive, quoted
 from octo_dagster.errors import ConfigError, SourceError
-from octo_dagster.warehouse import Warehouse
+from octo_dagster.warehouse import LIVE, Warehouse
 from octo_dagster.warehouse import quoted as literal
 
 FATES = ("kept", "rejected", "collapsed", "superseded", "deleted")
@@ -56,6 +57,7 @@ def conform(
     then, and the canonical table keeps what it had. Nothing later than `now` (UTC) is let in."""
     feeding = [intake for intake in intakes if table in intake.tables]
     versions = {intake.raw(table): pulled(intake, table, warehouse) for intake in feeding}
+    besides = beside(table, warehouse)
     with warehouse.connect(versions) as connection:
         for number, intake in enumerate(feeding):
             connection.execute(judged(number, intake, table, connection, naive(now)))
@@ -67,9 +69,17 @@ def conform(
         for number, intake in enumerate(feeding):
             bound(intake, table, counts[number], reasons(connection, [number]))
         told = reasons(connection, range(len(feeding)))
-        version = publish(connection, CONTRACTS[table], len(feeding), warehouse, versions)
+        note = {"conformed": dict(versions), "beside": besides}
+        version = publish(connection, CONTRACTS[table], len(feeding), warehouse, note)
     sums = {fate: sum(counted[fate] for counted in counts) for fate in ("read", *FATES)}
     return Conformed(table, **sums, reasons=told, version=version, versions=versions)
+
+
+def beside(table: str, warehouse: Warehouse) -> dict[str, int]:
+    """The versions of the tables whose keys this table's rows must name."""
+    names = [field.references for field in CONTRACTS[table].fields if field.references]
+    held = {name: warehouse.version(name) for name in names}
+    return {name: version for name, version in held.items() if version is not None}
 
 
 def pulled(intake: Intake, table: str, warehouse: Warehouse) -> int:
@@ -184,9 +194,12 @@ def publish(
     contract: Contract,
     parts: int,
     warehouse: Warehouse,
-    versions: Mapping[str, int],
+    note: Mapping[str, dict[str, int]],
 ) -> int:
-    """Write the kept rows: the contract's columns in its order, then what the sources carry besides."""
+    """Write the kept rows: the contract's columns in its order, then what the sources carry besides. What the
+    live lane judged meanwhile of newer raw rows goes on standing for its keys.
+
+    Orders lie by customer, so that one customer's are read without reading everybody's."""
     if not parts:
         return warehouse.replace(contract.name, contract.arrow.empty_table())
     kept = " union all by name ".join(
@@ -197,11 +210,44 @@ def publish(
     rows = connection.sql(kept)
     extras = [quoted(name) for name in rows.columns if name not in contract.names]
     listed = ", ".join([quoted(name) for name in contract.names] + extras)
-    stream = connection.sql(f"select {listed} from ({kept})").to_arrow_reader()
+    laid = " order by customer_id" if contract.name == "orders" else ""
+    stream = connection.sql(f"select {listed} from ({kept}){laid}").to_arrow_reader()
     schema = pa.schema([contract_field(contract, field) for field in stream.schema])
     batches = (batch.cast(schema) for batch in stream)
-    note = {"conformed": dict(versions)}
-    return warehouse.replace(contract.name, pa.RecordBatchReader.from_batches(schema, batches), note)
+    with warehouse.lock(contract.name):
+        newer, reached = since_then(contract.name, warehouse, note["conformed"])
+        made = warehouse.replace(contract.name, pa.RecordBatchReader.from_batches(schema, batches), note)
+        if newer is None:
+            return made
+        rows = newer.drop_columns([LIVE])
+        return warehouse.append_live(
+            contract.name, rows, contract.key, lambda said: {**said, "conformed": reached}
+        )
+
+
+def since_then(
+    name: str, warehouse: Warehouse, versions: Mapping[str, int]
+) -> tuple[pa.Table | None, dict[str, int]]:
+    """The newest live row of each key judged from raw rows newer than these versions, and how far those
+    reach; None when there is none. The table must be locked."""
+    if warehouse.version(name) is None:
+        return None, {}
+    key = ", ".join(CONTRACTS[name].key)
+    for commit in warehouse.table(name).history():
+        said = json.loads(commit.get("octo", "{}")).get("conformed")
+        if said is None or all(versions.get(raw, -1) >= version for raw, version in said.items()):
+            live = warehouse.live(name, commit["version"])
+            if not live.num_rows:
+                return None, {}
+            reached = warehouse.note(name)["conformed"]
+            with duckdb.connect() as connection:
+                newest = connection.sql(
+                    f"from live qualify row_number() over (partition by {key} order by {LIVE} desc) = 1"
+                ).to_arrow_table()
+            return newest, {raw: max(version, reached.get(raw, -1)) for raw, version in versions.items()}
+        if commit["operationParameters"].get("mode") == "Overwrite":
+            break
+    return None, {}
 
 
 def contract_field(contract: Contract, field: pa.Field) -> pa.Field:

@@ -80,11 +80,13 @@ def state(warehouse: Warehouse, name: str, told: TableIntake) -> Any:
     the answer when the file now asks for another cursor or for columns the table has not."""
     if warehouse.version(name) is None:
         return None
-    for commit in warehouse.table(name).history():
-        said = json.loads(commit.get("octo", "{}"))
-        if "pulled" in said:
-            same = said["cursor"] == told.cursor and set(told.wanted) <= set(said["columns"])
-            return said["pulled"] if same else None
+    table = warehouse.table(name)
+    for most in (10, None):  # after thousands of pulls, reading all there is to read takes longer than a pull
+        for commit in table.history(most):
+            said = json.loads(commit.get("octo", "{}"))
+            if "pulled" in said:
+                same = said["cursor"] == told.cursor and set(told.wanted) <= set(said["columns"])
+                return said["pulled"] if same else None
     return None
 
 
@@ -93,7 +95,7 @@ def keep(name: str, reading: Reading, told: TableIntake, warehouse: Warehouse, n
     note = {"pulled": reading.state, "cursor": told.cursor, "columns": told.wanted}
     stream = Stream(reading, settled(warehouse, name), now)
     exists = warehouse.version(name) is not None
-    with stream.speaks(), warehouse.connect() as connection:
+    with stream.speaks(), warehouse.connect(only=[name]) as connection:
         if reading.whole and exists:
             return renew(connection, name, stream, warehouse, note)
         repeats = told.cursor and reading.begin is not None
@@ -156,7 +158,7 @@ def bury(intake: Intake, table: str, warehouse: Warehouse, now: datetime, outsid
     kind = "VARCHAR" if pa.types.is_string(schema.field(told.cursor).type) else ""
     order = f"(_loaded_at, {magnitude(Raw(cursor, kind))}, {cursor})"
     stream = Stream(keys, schema, now)
-    with stream.speaks(), warehouse.connect() as connection:
+    with stream.speaks(), warehouse.connect(only=[name]) as connection:
         connection.register("present", stream.reader)
         gone = connection.sql(
             f"""with held as (

@@ -7,21 +7,21 @@ touched customers need, and leaves to the night, by name, whatever would not com
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any
 
-from octo_dagster.canonical.conform import Conformed, conform
+from octo_dagster.canonical.arrive import arrive
 from octo_dagster.canonical.pull import Pulled, pull
 from octo_dagster.config import Project
-from octo_dagster.refresh import tables
-from octo_dagster.scoring import compute as scoring
-from octo_dagster.scoring import profile
+from octo_dagster.errors import SourceError
+from octo_dagster.live.rejoin import reenter, rejoin
+from octo_dagster.live.rescore import rescore
+from octo_dagster.live.touched import TABLES, touched
+from octo_dagster.live.ways import SMALL, Ways, ways
+from octo_dagster.scoring.profile import TABLE as PROFILE
 from octo_dagster.source import OUTSIDE, Outside
-
-TABLES = ("order_lines", "orders", "customers")
-"""What an order writes to, in the order of pulling: whatever an order names is there by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,8 @@ class Followed:
     run: str
     as_of: date
     pulled: tuple[Pulled, ...]
+    judged: Mapping[str, int]
+    """Canonical table → rows that came and were kept, older versions of theirs not counted."""
     rejected: int
     """Rows of this run that broke their contract."""
     customers: tuple[str, ...]
@@ -49,51 +51,101 @@ class Followed:
         return {**told, "as_of": self.as_of.isoformat(), "customers": len(self.customers)}
 
 
-def follow(
+def follow(  # noqa: PLR0913 - every keyword is a choice of its own
     project: Project,
     now: datetime,
     run: str,
     sources: Collection[str] | None = None,
     as_of: date | None = None,
     progress: Callable[[str], None] = lambda step: None,
+    *,
     outside: Outside = OUTSIDE,
+    small: int = SMALL,
 ) -> Followed:
     """Bring what the newest orders touch up to date, for the day `as_of` (default: that of `now`).
 
-    `sources`: those to pull from; all without. SourceError and ConfigError stop it where they arise; what
-    was written before stays, and the next run goes on from there."""
+    `sources`: those to pull from; all without. `small`: rows up to which a score is worked out whole.
+    SourceError and ConfigError stop it where they arise; what was written before stays, and the next run goes
+    on from there."""
     day = as_of or now.date()
     clock = Clock(progress)
-    pulled = [
-        pull(intake, table, project.warehouse, now, outside)
-        for table in TABLES
-        for intake in project.intakes.values()
-        if table in intake.tables and (sources is None or intake.name in sources)
-        if clock.step(f"pull {intake.name}.{table}")
-    ]
-    judged: list[Conformed] = []
-    for table in tables(project):
-        if table in TABLES and clock.step(f"judge {table}"):
-            judged.append(conform(table, list(project.intakes.values()), project.warehouse, now, run))
-    left = {score.name: "learns from everybody" for score in project.scores.values() if score.by_frames}
-    wanted = [score for score in project.scores.values() if score.name not in left]
-    for score in wanted:
-        clock.step(f"score {score.name}")
-        scoring.run(score, project.warehouse, day)
-    clock.step("profile")
-    made = profile.build(project.warehouse, project.told_scores, day)
-    clock.step("end")
+    pulled = fetch(project, now, sources, clock, outside)
+    kept, rejected = judge(project, now, run, clock)
+    clock.step("look whom it touches")
+    found = ways(list(project.scores.values()), project.warehouse, day, small)
+    added = [PROFILE, *(name for name in found.live if project.scores[name].on_profile)]
+    covered = versions(project, added)
+    customers = touched(project.warehouse, added)
+    done, version = work(project, customers, found, (day, covered), clock) if customers else ((), None)
+    clock.step("")
     return Followed(
         run=run,
         as_of=day,
-        pulled=tuple(pulled),
-        rejected=sum(table.rejected for table in judged),
-        customers=(),
-        scored=tuple(score.name for score in wanted),
-        left=left,
-        version=made.version,
+        pulled=pulled,
+        judged=kept,
+        rejected=rejected,
+        customers=customers,
+        scored=done,
+        left=found.left,
+        version=version,
         seconds=clock.seconds,
     )
+
+
+def fetch(
+    project: Project, now: datetime, sources: Collection[str] | None, clock: Clock, outside: Outside
+) -> tuple[Pulled, ...]:
+    """Pull the tables an order writes to, each before those it refers to: whatever a row names is there."""
+    done = []
+    for table in reversed(TABLES):
+        for intake in project.intakes.values():
+            if table in intake.tables and (sources is None or intake.name in sources):
+                clock.step(f"pull {intake.name}.{table}")
+                done.append(pull(intake, table, project.warehouse, now, outside))
+    return tuple(done)
+
+
+def judge(project: Project, now: datetime, run: str, clock: Clock) -> tuple[dict[str, int], int]:
+    """Judge what came, in every table an order writes to: rows kept by table, and rows rejected in all."""
+    kept, rejected = {}, 0
+    for table in TABLES:
+        if table in project.fed:
+            clock.step(f"judge {table}")
+            came = arrive(table, list(project.intakes.values()), project.warehouse, now, run)
+            kept[table] = came.kept if came else 0
+            rejected += came.rejected if came else 0
+    return kept, rejected
+
+
+def versions(project: Project, scores: Collection[str]) -> dict[str, int]:
+    """The versions this run takes into account, and those of what it will add to."""
+    wanted = (*TABLES, *scores, PROFILE)
+    held = {name: project.warehouse.version(name) for name in wanted}
+    if held[PROFILE] is None:
+        raise SourceError("there is no customer profile to add to yet: octo run --base makes it")
+    return {name: version for name, version in held.items() if version is not None}
+
+
+def work(
+    project: Project,
+    customers: Sequence[str],
+    found: Ways,
+    when: tuple[date, Mapping[str, int]],
+    clock: Clock,
+) -> tuple[tuple[str, ...], int]:
+    """Scores, profile rows and audiences of the touched customers: the scores that were worked out, and the
+    profile's version. What waits for the night is told in `found.left`."""
+    day, covered = when
+    clock.step("score")
+    done = rescore(project.scores, found, project.warehouse, customers, day, covered)
+    if project.scenarios:
+        found.left["scenarios"] = "are followed day by day"
+    clock.step("profile")
+    version = rejoin(project, customers, day, covered)
+    clock.step("audiences")
+    if why := reenter(project, customers):
+        found.left["audiences"] = why
+    return done, version
 
 
 class Clock:
@@ -104,12 +156,12 @@ class Clock:
         self.seconds: dict[str, float] = {}
         self.open: tuple[str, float] | None = None
 
-    def step(self, name: str) -> bool:
-        """The step before is over, this one begins."""
+    def step(self, name: str) -> None:
+        """The step before is over, this one begins; with an empty name, none does."""
         moment = time.perf_counter()
-        if self.open:
+        if self.open and self.open[0]:
             known, since = self.open
             self.seconds[known] = round(self.seconds.get(known, 0.0) + moment - since, 4)
         self.open = (name, moment)
-        self.progress(name)
-        return True
+        if name:
+            self.progress(name)

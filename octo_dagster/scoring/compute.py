@@ -71,7 +71,12 @@ def statement(
 ) -> sa.Select[Any]:
     """The score as one select: its columns, in their declared order and types."""
     told = score if settings is None else score.given_settings(settings)
-    inner = expression(told, tables, as_of, told.given, told.name).subquery(told.name)
+    return typed(told, expression(told, tables, as_of, told.given, told.name))
+
+
+def typed(told: Score, query: sa.Select[Any]) -> sa.Select[Any]:
+    """A select of the score's columns in their declared order and types; ConfigError if it has others."""
+    inner = query.subquery(told.name)
     if tuple(inner.c.keys()) != told.output:
         raise ConfigError(f"{told.name}: columns: declares {list(told.output)}, selects {inner.c.keys()}")
     return sa.select(

@@ -176,6 +176,51 @@ def by_rank(figures: sa.Subquery, rules: Rules, within: str | None) -> dict[str,
     }
 
 
+def classes_of(touched: sa.Subquery, everybody: sa.Subquery, rules: Rules) -> sa.Subquery:
+    """`classes` of some customers alone, `everybody`'s figures (theirs among them) saying where they stand.
+
+    By rank, or by given cuts; `fxm` by its mean: where each measure's values stand is worked out once a value
+    and not once a customer."""
+    f, joined = touched.c, sa.select(touched)
+    ranked: dict[str, sa.ColumnElement[int]] = {}
+    first, bins, again = 1, rules.bins, everybody
+    if rules.method == "repeat_aware":
+        first, bins = 2, rules.bins - 1
+        again = sa.select(everybody).where(everybody.c.rfm_orders > 1).subquery("again")
+    for name, measure, base, bins_, least in (
+        ("recency", "rfm_recency_days", everybody, rules.bins, 1),
+        ("frequency", "rfm_orders", again, bins, first),
+        ("monetary", "revenue_cents", everybody, rules.bins, 1),
+    ):
+        falling = name == "recency"
+        values = standing(base, measure, falling=falling).subquery(f"standing_{name}")
+        joined = joined.outerjoin(values, values.c.value == f[measure])
+        ranked[name] = least + whole(bins_ * values.c.below, values.c.customers)
+    if rules.method == "repeat_aware":
+        ranked["frequency"] = either(f.rfm_orders == 1, 1, ranked["frequency"])
+    ranked |= by_cuts(touched, rules)
+    classed = joined.add_columns(
+        ranked["recency"].label("rfm_recency"),
+        ranked["frequency"].label("rfm_frequency"),
+        either(f.revenue_cents < 0, 1, ranked["monetary"]).label("rfm_monetary"),
+    )
+    return combined(classed.subquery("classed"), rules, None)
+
+
+def standing(figures: sa.Subquery, measure: str, *, falling: bool) -> sa.Select[Any]:
+    """One row per value of a measure: how many customers are `below` it, of how many `customers`."""
+    value = figures.c[measure]
+    rows = sa.func.count()
+    counted = sa.select(value.label("value"), rows.label("held")).group_by(value).subquery()
+    c = counted.c
+    upto = sa.func.sum(c.held).over(order_by=c.value.desc() if falling else c.value)
+    return sa.select(
+        c.value,
+        sa.cast(upto - c.held, sa.BigInteger).label("below"),
+        sa.cast(sa.func.sum(c.held).over(), sa.BigInteger).label("customers"),
+    )
+
+
 def by_quantile(figures: sa.Subquery, rules: Rules, within: str | None) -> dict[str, sa.ColumnElement[int]]:
     """Classes as R's `rfm` package cuts them: quantile (type 7) + 1 day, 1 order, 1 unit of money."""
 

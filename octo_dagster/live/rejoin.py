@@ -1,0 +1,69 @@
+"""The touched customers' rows of the profile, and in which audiences that puts them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+import pyarrow as pa
+
+from octo_dagster.audiences import memberships
+from octo_dagster.config import Project
+from octo_dagster.errors import SourceError
+from octo_dagster.live.rescore import keep
+from octo_dagster.live.touched import narrow, near
+from octo_dagster.scoring.profile import TABLE as PROFILE
+from octo_dagster.scoring.profile import profile_sql
+from octo_dagster.warehouse import GONE
+
+
+def rejoin(project: Project, customers: Sequence[str], day: date, covered: Mapping[str, int]) -> int:
+    """Join these customers' rows of the profile anew; the version made.
+
+    SourceError when the profile has other columns than it would get today: the night mends that. Busy when
+    the night made it anew meanwhile."""
+    joined = [score for score in project.told_scores if score.on_profile]
+    held = project.warehouse.schema(PROFILE).names
+    with near(project.warehouse, customers, {score.name for score in joined}) as connection:
+        for score in joined:
+            narrow(connection, score.name, "customer_id", "touched")
+        rows = connection.sql(profile_sql(joined, day)).to_arrow_table()
+    if rows.schema.names != held:
+        raise SourceError(f"{PROFILE} has other columns than its tables have now: run it whole first")
+    return keep(project.warehouse, PROFILE, rows, customers, covered)
+
+
+def reenter(project: Project, customers: Sequence[str]) -> str | None:
+    """Note which audiences these customers entered and left; why not, when that waits for the night."""
+    warehouse = project.warehouse
+    state = memberships.newest(warehouse)
+    if state is None or not project.audiences:
+        return "nobody has looked at the audiences yet" if project.audiences else None
+    as_of = state[0]
+    if project.day_of(PROFILE) != as_of:
+        return "they were looked at for another day than the profile's"
+    seen = warehouse.existing(memberships.TABLE)
+    with near(warehouse, customers, {PROFILE, memberships.TABLE}) as connection:
+        for table in (PROFILE, memberships.TABLE):
+            narrow(connection, table, "customer_id", "touched")
+        connection.execute(f"create temp table members as {memberships.members_sql(project.conditions())}")
+        connection.execute(f"create temp table after as {memberships.stays_sql(as_of)}")
+        before = memberships.TABLE
+        changed = connection.sql(f"from after except from {before}").to_arrow_table()
+        undone = connection.sql(
+            f"select {KEYS} from {before} anti join after using ({KEYS})"
+        ).to_arrow_table()
+    rows = pa.concat_tables(
+        [
+            changed.append_column(GONE, pa.repeat(pa.scalar(value=False), len(changed))),
+            undone.append_column(GONE, pa.repeat(pa.scalar(value=True), len(undone))),
+        ],
+        promote_options="default",
+    )
+    if rows.num_rows:
+        warehouse.append_live(memberships.TABLE, rows, KEYS.split(", "), seen=seen)
+    return None
+
+
+KEYS = "audience, customer_id, entered_on"
+"""What tells stays apart."""
