@@ -16,6 +16,8 @@ from octo_dagster.demo.walk import opened
 
 SANDBOX_PORT = 4100
 DAGSTER_PORT = 3000
+PAGES = "http://127.0.0.1:4200"
+SERVE = [sys.executable, "-c", "from octo_dagster.cli import main; main()", "serve", "--publish"]
 SETTINGS = "assets/dagster.yaml"
 
 
@@ -28,9 +30,14 @@ def stay(root: Path, console: Console) -> bool:
         shutil.copyfile(root / SETTINGS, home / "dagster.yaml")
         console.rule("[bold]Everything is up; Ctrl-C ends it", align="left")
         console.print(f"Dagster (assets, runs, reruns):  http://127.0.0.1:{DAGSTER_PORT}")
+        console.print(f"Pages and read API:              {PAGES}, by the link below")
         console.print(f"Sandbox (what each tool holds):  {walk.sandbox.address}")
         console.print(f"The RFM plane:                   {walk.save_picture()}")
-        dagster(root, home)
+        serving = subprocess.Popen(SERVE, cwd=root, start_new_session=True)  # noqa: S603 - our own command
+        try:
+            dagster(root, home)
+        finally:
+            end(serving)
     return good
 
 
@@ -40,7 +47,7 @@ def dagster(root: Path, home: Path) -> None:
     process = subprocess.Popen(  # noqa: S603 - our own interpreter, no words from outside
         [*command, "--workspace", "workspace.yaml"],
         cwd=root,
-        env=os.environ | {"DAGSTER_HOME": str(home.resolve()), "OCTO_AUTOMATE": "1"},
+        env=os.environ | {"DAGSTER_HOME": str(home.resolve()), "OCTO_AUTOMATE": "1", "OCTO_PAGES": PAGES},
         start_new_session=True,
     )
     try:

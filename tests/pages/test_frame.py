@@ -8,8 +8,11 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from playwright.sync_api import expect
+from starlette.testclient import TestClient
 
 from octo_dagster.pages import words
+from octo_dagster.pages.front import served
 from octo_dagster.pages.page import pages
 from octo_dagster.pages.signin import inside
 from octo_dagster.pages.words import LANGUAGES, Speaker, catalogue
@@ -148,3 +151,25 @@ def test_the_api_and_the_pages_are_one_server(shop: Served) -> None:
     assert unknown.status_code == 404
     assert "There is no such page" in unknown.text
     assert httpx2.get(f"{shop.address}/static/../words.yaml", cookies=cookies).status_code == 404
+
+
+def test_the_terminal_is_told_how_to_get_in(shop: Served) -> None:
+    """On this machine alone the terminal has a link that signs in; for others a key must be made; without
+    pages there are none."""
+    for host, way in (("127.0.0.1", "/signin?once="), ("0.0.0.0", "octo keys add NAME --pages")):
+        _, words = served(shop.project, host, pages=True)
+        assert way in words("http://here")
+    alone, words = served(shop.project, "127.0.0.1", pages=False)
+    assert words("http://here") == "Octo answers at http://here/v1"
+    assert TestClient(alone).get("/").status_code == 401
+
+
+def test_a_link_from_elsewhere_finds_the_session(shop: Served, visit: Visit) -> None:
+    """A browser hides the session when a link of another site is followed; one gets to the page nevertheless.
+    Without a session one is asked to sign in."""
+    link = f"data:text/html,<a href='{shop.address}/audiences'>look</a>"
+    for signed_in, place in ((True, "/audiences"), (False, "/signin?next=%2Faudiences")):
+        page = visit(shop, link, signed_in=signed_in)
+        page.get_by_role("link").click()
+        page.wait_for_load_state("networkidle")
+        expect(page).to_have_url(f"{shop.address}{place}")

@@ -1,0 +1,88 @@
+"""The board: the newest tables, values bound, nothing held up by a run and no run held up by it."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from octo_dagster.config import Project
+from octo_dagster.pages.board import ANSWERS, Board
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Board:
+    made = Board(Project(tmp_path, tmp_path / ".octo"))
+    made.first.warehouse.replace("people", pa.table({"id": ["a", "b"], "orders": [1, 2]}))
+    return made
+
+
+def test_a_new_version_is_seen_by_the_next_question(board: Board) -> None:
+    """What was asked is remembered until a table changes, comes or goes; then it is asked anew."""
+    query = "select sum(orders) as n from people"
+    assert board.one(query)["n"] == 3
+    assert board.select(query) is board.select(query)
+    board.first.warehouse.append("people", pa.table({"id": ["c"], "orders": [4]}))
+    assert board.one(query)["n"] == 7
+    assert not board.has("others")
+    board.first.warehouse.replace("others", pa.table({"id": ["x"]}))
+    assert board.one("select count(*) as n from others")["n"] == 1
+    board.first.warehouse.replace("people", pa.table({"id": ["d"], "name": ["Ada"]}))
+    assert list(board.columns("people")) == ["id", "name"]
+    assert board.select("select name from people") == [{"name": "Ada"}]
+
+
+def test_values_are_values(board: Board) -> None:
+    """What is bound is never read as SQL, by name or by place."""
+    evil = "a' or 1 = 1 --"
+    assert board.select("select id from people where id = $id", {"id": evil}) == []
+    assert board.select("select id from people where id = ? or orders = ?", [evil, 2]) == [{"id": "b"}]
+
+
+def test_it_never_writes(board: Board) -> None:
+    """A question cannot change a table: what it sees are views."""
+    with pytest.raises(duckdb.Error):
+        board.select("delete from people")
+    assert board.one("select count(*) as n from people")["n"] == 2
+
+
+def test_many_ask_while_a_run_writes(board: Board) -> None:
+    """Answers of many threads are each of one whole version while tables are replaced below them; what is
+    remembered has an end."""
+    wrong: list[object] = []
+
+    def ask(of: int) -> None:
+        for number in range(60):
+            row = board.one(
+                f"select min(orders) as low, max(orders) as high, {of} as o, {number} as n from people"
+            )
+            if row["low"] != row["high"] and (row["low"], row["high"]) != (1, 2):
+                wrong.append(row)
+
+    threads = [threading.Thread(target=ask, args=(of,)) for of in range(4)]
+    for thread in threads:
+        thread.start()
+    for version in range(3, 12):
+        board.first.warehouse.replace("people", pa.table({"id": ["a", "b"], "orders": [version, version]}))
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert len(board.answers) <= ANSWERS
+
+
+def test_a_file_that_changes_is_read_anew(board: Board) -> None:
+    """The project's files are those of now, not those of when the server started."""
+    assert spoken(board) == "en"
+    place = board.first.root / "assets" / "project.yaml"
+    place.parent.mkdir()
+    place.write_text("language: fr\n", encoding="utf-8")
+    assert spoken(board) == "fr"
+    place.write_text("language: nothing\n", encoding="utf-8")
+    assert spoken(board) == "en", "a wrong file must not take the page away that says so"
+
+
+def spoken(board: Board) -> str:
+    return board.settings.language
