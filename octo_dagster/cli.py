@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -239,11 +240,16 @@ def rejected(
 
 
 @app.command()
-def sandbox(port: Annotated[int, typer.Option(help="Port on the loopback; 0 picks one.")] = 4100) -> None:
+def sandbox(
+    port: Annotated[int, typer.Option(help="Port on the loopback; 0 picks one.")] = 4100,
+    shop: Annotated[
+        bool, typer.Option("--shop", help="With two years of a small made shop in every shop's twin.")
+    ] = False,
+) -> None:
     """Serve every vendor's twin on this machine, with a page of what each holds."""
     from connectors.sandbox.server import serve  # noqa: PLC0415 - only this command needs a server
 
-    serve(port, lambda address: console.print(f"Sandbox at [link]{address}[/link] (Ctrl-C ends it)"))
+    serve(port, partial(show.sandboxed, console), stocked=shop)
 
 
 @app.command("run")

@@ -100,6 +100,14 @@ def begun(
     )
 
 
+def sandboxed(console: Console, sandbox: Any) -> None:
+    """Where the sandbox is, and what leads a project there."""
+    console.print(f"Sandbox at [link]{sandbox.address}[/link] (Ctrl-C ends it). In another terminal:")
+    keys = " ".join(f"{name}={value}" for shop in sandbox.shops for name, value in shop.keys.items())
+    for line in (f"OCTO_SANDBOX={sandbox.address}", keys, "BREVO_API_KEY=sandbox-key"):
+        console.print(f"  export {line}", markup=False, highlight=False, soft_wrap=True)
+
+
 def published(console: Console, made: Published) -> None:
     """What the read API answers from now on."""
     console.print(

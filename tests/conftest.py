@@ -13,7 +13,7 @@ import pytest
 
 from connectors.sandbox.server import Sandbox
 
-SERVE = "from connectors.sandbox.server import serve; serve(0, lambda address: print(address, flush=True))"
+SERVE = "from connectors.sandbox.server import serve; serve(0, lambda made: print(made.address, flush=True))"
 
 
 class Clock:

@@ -29,6 +29,7 @@ import connectors.sandbox
 from connectors.sandbox.faults import Fault
 from connectors.sandbox.loopback import Loopback
 from connectors.sandbox.page import render
+from connectors.sandbox.shop import Shop
 from connectors.sandbox.twin import Twin
 from connectors.sandbox.vendor import Call, Vendor
 
@@ -59,6 +60,11 @@ class Sandbox:
     def fault(self, vendor: str, kind: str, **fields: Any) -> None:
         """Arm a fault: `sandbox.fault("brevo", "drop_after", path="import")`."""
         self.vendors[vendor].faults.add(Fault(kind=kind, **fields))
+
+    @property
+    def shops(self) -> list[Shop]:
+        """The twins that are sources of orders."""
+        return [vendor.twin for vendor in self.vendors.values() if isinstance(vendor.twin, Shop)]
 
     def __enter__(self) -> Sandbox:
         self.thread.start()
@@ -130,10 +136,13 @@ CONTROLS = Map(
 )
 
 
-def serve(port: int, announce: Callable[[str], object]) -> None:
-    """Serve until the process is told to stop; `announce` is given the address once it answers."""
+def serve(port: int, announce: Callable[[Sandbox], object], *, stocked: bool = False) -> None:
+    """Serve until the process is told to stop, every shop with a made shop's orders if it is to be `stocked`;
+    `announce` is told once it answers."""
     with Sandbox(port) as sandbox:
-        announce(sandbox.address)
+        for shop in sandbox.shops if stocked else ():
+            shop.stock()
+        announce(sandbox)
         sandbox.thread.join()
 
 

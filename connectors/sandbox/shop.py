@@ -5,8 +5,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
+from functools import partial
 from typing import Any, ClassVar
 
+from connectors.sandbox import goods
+from connectors.sandbox.goods import CATEGORIES, Order
 from connectors.sandbox.twin import Twin
 
 Record = dict[str, Any]
@@ -16,6 +20,8 @@ class Shop(Twin):
     """A shop's account. Tests put records in with `put`, as the vendor spells them."""
 
     own_faults: ClassVar[frozenset[str]] = frozenset()
+    keys: ClassVar[Mapping[str, str]]
+    """What opens it, by the variables the ready source names."""
     tables: ClassVar[tuple[str, ...]] = ("customers", "products", "orders")
 
     def reset(self) -> None:
@@ -27,6 +33,43 @@ class Shop(Twin):
     @abstractmethod
     def put(self, table: str, number: int, **fields: Any) -> None:
         """Make or change a record, as the vendor spells it: it is modified now."""
+
+    @abstractmethod
+    def customer(self, number: int, email: str, *, name: str = "Zoé", consents: bool = True) -> None:
+        """Somebody signs up, or is changed."""
+
+    @abstractmethod
+    def product(
+        self, number: int, name: str, *, category: str = CATEGORIES[0], price: Decimal = Decimal("19.90")
+    ) -> None:
+        """Something is put up for sale, or changed."""
+
+    @abstractmethod
+    def order(self, order: Order) -> None:
+        """Somebody buys, or an order changes."""
+
+    def stock(self) -> int:
+        """Two years of a small shop, made up, each thing at its time; how many orders there are then."""
+        with self.lock:
+            clock, now = self.clock, self.now()
+            people, began = goods.buyers(now), goods.opened(now)
+            bought = [(at, partial(self.order, order)) for at, order in goods.orders(people, now)]
+            shelves = [
+                (began, partial(self.product, n, f"{kind} n° {n}", category=kind, price=goods.price(n)))
+                for n in range(1, goods.PRODUCTS + 1)
+                for kind in [CATEGORIES[n % len(CATEGORIES)]]
+            ]
+            came = [
+                (one.since, partial(self.customer, one.number, one.email, consents=one.consents))
+                for one in people
+            ]
+            try:
+                for at, happens in sorted([*shelves, *came, *bought], key=lambda told: told[0]):
+                    self.clock = at.timestamp
+                    happens()
+            finally:
+                self.clock = clock
+        return len(bought)
 
     def holdings(self) -> Mapping[str, list[Record]]:
         return {table: [flat(record) for record in self.records[table].values()] for table in self.tables}

@@ -10,12 +10,15 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request, Response
 
+from connectors.sandbox.goods import CATEGORIES, Order
 from connectors.sandbox.shop import Record, Shop
 from connectors.sandbox.twin import route
 
@@ -29,6 +32,7 @@ class PrestaShop(Shop):
     """A shop whose webservice key may read."""
 
     name: ClassVar[str] = "prestashop"
+    keys: ClassVar[Mapping[str, str]] = {"PRESTASHOP_KEY": KEY}
 
     def reset(self) -> None:
         super().reset()
@@ -39,6 +43,34 @@ class PrestaShop(Shop):
         now = self.now().astimezone(ZONE).strftime("%Y-%m-%d %H:%M:%S")
         record = self.records[table].setdefault(number, {"id": number, "date_add": now})
         record |= fields | {"date_upd": now}
+
+    def customer(self, number: int, email: str, *, name: str = "Zoé", consents: bool = True) -> None:
+        told = {"birthday": "0000-00-00", "newsletter": "1" if consents else "0", "deleted": "0"}
+        self.put("customers", number, email=email, firstname=name, lastname="", **told)
+
+    def product(
+        self, number: int, name: str, *, category: str = CATEGORIES[0], price: Decimal = Decimal("19.90")
+    ) -> None:
+        told = {"manufacturer_name": None, "description_short": "", "active": "1", "price": f"{price:.6f}"}
+        kind = str(9 + CATEGORIES.index(category))
+        self.put("products", number, name=name, id_category_default=kind, **told)
+
+    def order(self, order: Order) -> None:
+        rows = [
+            {"id": str(one.number), "product_id": str(one.product), "product_quantity": str(one.quantity)}
+            | {"unit_price_tax_incl": f"{one.price:.6f}"}
+            for one in order.lines
+        ]
+        self.put(
+            "orders",
+            order.number,
+            id_customer=str(order.customer or 0),
+            current_state={"completed": "5", "cancelled": "6", "returned": "7"}[order.state],
+            id_currency="1",
+            total_paid_tax_incl=f"{order.total:.6f}",
+            total_discounts_tax_incl=f"{order.off:.6f}",
+            associations={"order_rows": rows},
+        )
 
     def authenticate(self, request: Request) -> Response | None:
         given = request.headers.get("Authorization", "").removeprefix("Basic ")

@@ -1,14 +1,16 @@
 """Shopify's twin: the GraphQL Admin API 2026-10 of one shop, and the client credentials grant. Read only.
 
-From shopify.dev: a query's cost is held against a leaky bucket, one query may cost 1,000 points at most, and
-who is over it hears `THROTTLED` with status 200; tokens of custom apps last a day. A list's cursor holds the
-last record's sort value and id, so what is edited meanwhile moves to the end and nothing is skipped."""
+From shopify.dev: a query's cost is held against a leaky bucket and what it did not come to is given back; one
+query may cost 1,000 points at most, and who is over it hears `THROTTLED` with status 200; tokens of custom
+apps last a day. A list's cursor holds the last record's sort value and id, so what is edited meanwhile moves
+to the end and nothing is skipped."""
 
 from __future__ import annotations
 
 import base64
 import json
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cached_property
@@ -18,8 +20,9 @@ from typing import Any, ClassVar
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request, Response
 
+from connectors.sandbox.goods import CATEGORIES, Order
 from connectors.sandbox.shop import Record, Shop
-from connectors.sandbox.shopify.cost import MOST_POINTS, cost
+from connectors.sandbox.shopify.cost import MOST_POINTS, cost, spent
 from connectors.sandbox.twin import route
 
 VERSIONS = ("2026-01", "2026-04", "2026-07", "2026-10")
@@ -33,6 +36,7 @@ class Shopify(Shop):
     """`https://{shop}.myshopify.com`, for the app `sandbox-client` with the secret `sandbox-secret`."""
 
     name: ClassVar[str] = "shopify"
+    keys: ClassVar[Mapping[str, str]] = {f"SHOPIFY_{name.upper()}": value for name, value in CLIENT.items()}
 
     def reset(self) -> None:
         super().reset()
@@ -48,6 +52,47 @@ class Shopify(Shop):
         now = self.now().isoformat().replace("+00:00", "Z")
         record = self.records[table].setdefault(number, known | {"createdAt": now})
         record |= fields | {"updatedAt": now}
+
+    def customer(self, number: int, email: str, *, name: str = "Zoé", consents: bool = True) -> None:
+        state = "SUBSCRIBED" if consents else "NOT_SUBSCRIBED"
+        address = {"emailAddress": email, "marketingState": state}
+        none = {"defaultPhoneNumber": None, "defaultAddress": None}
+        self.put("customers", number, firstName=name, lastName=None, defaultEmailAddress=address, **none)
+
+    def product(
+        self, number: int, name: str, *, category: str = CATEGORIES[0], price: Decimal = Decimal("19.90")
+    ) -> None:
+        least = {"minVariantPrice": money(price)["shopMoney"]}
+        told = {"productType": category, "vendor": "Octo", "description": "", "status": "ACTIVE"}
+        none = {"onlineStoreUrl": None, "featuredMedia": None}
+        self.put("products", number, title=name, priceRangeV2=least, **none, **told)
+
+    def order(self, order: Order) -> None:
+        lines = [
+            {"id": f"gid://shopify/LineItem/{one.number}", "name": "", "quantity": one.quantity}
+            | {"currentQuantity": one.quantity, "product": one.product, "originalTotalSet": money(one.full)}
+            | {"discountedTotalSet": money(one.full), "withCodeDiscounts": money(one.full - one.off)}
+            | {"discountAllocations": [{"allocatedAmountSet": money(one.off)}] if one.off else []}
+            for one in order.lines
+        ]
+        self.put(
+            "orders",
+            order.number,
+            test=False,
+            cancelledAt="2026-01-01T00:00:00Z" if order.state == "cancelled" else None,
+            displayFinancialStatus="REFUNDED" if order.state == "returned" else "PAID",
+            currencyCode="EUR",
+            sourceName="web",
+            customer=order.customer,
+            currentTotalPriceSet=money(order.total - order.refund),
+            currentTotalDiscountsSet=money(order.off),
+            lines=lines,
+        )
+
+    def stock(self) -> int:
+        """On Shopify Plus, whose bucket a first load does not empty."""
+        self.bucket, self.restore = 20_000.0, 1_000.0
+        return super().stock()
 
     def expire(self) -> None:
         self.tokens.clear()
@@ -97,7 +142,9 @@ class Shopify(Shop):
         made = graphql_sync(self.schema, asked, root_value=self, variable_values=variables)
         if made.errors:
             return answer({"errors": [{"message": one.message} for one in made.errors]})
-        reply = answer({"data": made.data, "extensions": {"cost": self.status(points)}})
+        actual = spent(self.schema, document, made.data)
+        self.available = min(self.bucket, self.available + points - actual)
+        reply = answer({"data": made.data, "extensions": {"cost": self.status(points, actual)}})
         self.served()
         return reply
 
@@ -118,13 +165,13 @@ class Shopify(Shop):
         self.available -= points
         return None
 
-    def status(self, points: int) -> Record:
+    def status(self, points: int, actual: int | None = None) -> Record:
         throttle = {
             "maximumAvailable": self.bucket,
             "currentlyAvailable": int(self.available),
             "restoreRate": self.restore,
         }
-        return {"requestedQueryCost": points, "actualQueryCost": points, "throttleStatus": throttle}
+        return {"requestedQueryCost": points, "actualQueryCost": actual, "throttleStatus": throttle}
 
     def orders(self, info: Any, **asked: Any) -> Record:
         return self.connection("orders", asked, {"PROCESSED_AT": "processedAt"})

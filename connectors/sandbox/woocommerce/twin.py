@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from math import ceil
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
@@ -16,6 +17,7 @@ from zoneinfo import ZoneInfo
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request, Response
 
+from connectors.sandbox.goods import CATEGORIES, Order
 from connectors.sandbox.shop import Record, Shop
 from connectors.sandbox.twin import route
 
@@ -32,11 +34,44 @@ class WooCommerce(Shop):
     """A shop with the key `ck_sandbox` and the secret `cs_sandbox`."""
 
     name: ClassVar[str] = "woocommerce"
+    keys: ClassVar[Mapping[str, str]] = {"WOOCOMMERCE_KEY": KEYS[0], "WOOCOMMERCE_SECRET": KEYS[1]}
 
     def put(self, table: str, number: int, **fields: Any) -> None:
         """Make or change a record: it is modified now."""
         record = self.records[table].setdefault(number, {"id": number, **stamped("created", self.now())})
         record |= fields | stamped("modified", self.now())
+
+    def customer(self, number: int, email: str, *, name: str = "Zoé", consents: bool = True) -> None:
+        billing = {"phone": "", "country": "FR", "postcode": "75011"}
+        told = {"first_name": name, "last_name": "", "role": "customer"}
+        self.put("customers", number, email=email, billing=billing, **told)
+
+    def product(
+        self, number: int, name: str, *, category: str = CATEGORIES[0], price: Decimal = Decimal("19.90")
+    ) -> None:
+        kinds = [{"id": 9 + CATEGORIES.index(category), "name": category}]
+        told = {"short_description": "", "stock_status": "instock", "permalink": "https://x"}
+        self.put("products", number, name=name, images=[], categories=kinds, price=str(price), **told)
+
+    def order(self, order: Order) -> None:
+        lines = [
+            {"id": one.number, "product_id": one.product, "quantity": one.quantity, "price": float(one.price)}
+            | {"subtotal": str(one.full), "subtotal_tax": "0.00"}
+            | {"total": str(one.full - one.off), "total_tax": "0.00"}
+            for one in order.lines
+        ]
+        self.put(
+            "orders",
+            order.number,
+            status={"returned": "refunded"}.get(order.state, order.state),
+            currency="EUR",
+            customer_id=order.customer or 0,
+            total=str(order.total),
+            discount_total=str(order.off),
+            discount_tax="0.00",
+            refunds=[{"id": 1, "reason": "", "total": f"-{order.refund}"}] if order.refund else [],
+            line_items=lines,
+        )
 
     def authenticate(self, request: Request) -> Response | None:
         given = request.headers.get("Authorization", "").removeprefix("Basic ")

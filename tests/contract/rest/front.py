@@ -12,8 +12,8 @@ from typing import Any
 import yaml
 
 from connectors.registry import sources
+from connectors.sandbox.goods import Line, Order
 from connectors.sandbox.server import Sandbox
-from connectors.sandbox.shopify.twin import money
 from octo_dagster import document
 from octo_dagster.canonical.conform import conform
 from octo_dagster.canonical.intake import Intake
@@ -27,147 +27,15 @@ Truth = dict[str, dict[tuple[str, ...], tuple[Any, ...]]]
 
 
 @dataclass(frozen=True)
-class Line:
-    number: int
-    product: int
-    quantity: int
-    price: Decimal
-    off: Decimal = Decimal(0)
-
-    @property
-    def full(self) -> Decimal:
-        return self.price * self.quantity
-
-
-@dataclass(frozen=True)
-class Order:
-    number: int
-    customer: int | None
-    lines: tuple[Line, ...]
-    state: str = "completed"
-    shipping: Decimal = Decimal("4.90")
-    refund: Decimal = Decimal(0)
-
-    @property
-    def off(self) -> Decimal:
-        return sum((line.off for line in self.lines), Decimal(0))
-
-    @property
-    def total(self) -> Decimal:
-        return sum((line.full for line in self.lines), self.shipping) - self.off
-
-
-@dataclass(frozen=True)
 class Vendor:
     """How one vendor spells the shop, and what it cannot say."""
 
     name: str
     env: Mapping[str, str]
-    customer: Callable[[Any, int, str], None]
-    product: Callable[[Any, int, str], None]
-    order: Callable[[Any, Order], None]
     erased: Callable[[Any, str, int], None]
     refunds: bool = True
     """Whether an order says what was paid back of it."""
     line_discounts: bool = True
-
-
-def woocommerce_order(twin: Any, order: Order) -> None:
-    lines = [
-        {"id": one.number, "product_id": one.product, "quantity": one.quantity, "price": float(one.price)}
-        | {"subtotal": str(one.full), "subtotal_tax": "0.00"}
-        | {"total": str(one.full - one.off), "total_tax": "0.00"}
-        for one in order.lines
-    ]
-    twin.put(
-        "orders",
-        order.number,
-        status={"returned": "refunded"}.get(order.state, order.state),
-        currency="EUR",
-        customer_id=order.customer or 0,
-        total=str(order.total),
-        discount_total=str(order.off),
-        discount_tax="0.00",
-        refunds=[{"id": 1, "reason": "", "total": f"-{order.refund}"}] if order.refund else [],
-        line_items=lines,
-    )
-
-
-def woocommerce_customer(twin: Any, number: int, email: str) -> None:
-    billing = {"phone": "", "country": "FR", "postcode": "75011"}
-    role = "administrator" if number % 7 == 0 else "customer"
-    twin.put("customers", number, email=email, first_name="Zoé", last_name="", role=role, billing=billing)
-
-
-def woocommerce_product(twin: Any, number: int, name: str) -> None:
-    told = {"categories": [{"id": 9, "name": "Thé"}], "short_description": "", "stock_status": "instock"}
-    twin.put("products", number, name=name, images=[], permalink="https://x", price="19.90", **told)
-
-
-def shopify_order(twin: Any, order: Order) -> None:
-    paid = order.total - order.refund
-    lines = [
-        {"id": f"gid://shopify/LineItem/{one.number}", "name": "", "quantity": one.quantity}
-        | {"currentQuantity": one.quantity, "product": one.product, "originalTotalSet": money(one.full)}
-        | {"discountedTotalSet": money(one.full), "withCodeDiscounts": money(one.full - one.off)}
-        | {"discountAllocations": [{"allocatedAmountSet": money(one.off)}] if one.off else []}
-        for one in order.lines
-    ]
-    twin.put(
-        "orders",
-        order.number,
-        test=False,
-        cancelledAt="2026-01-01T00:00:00Z" if order.state == "cancelled" else None,
-        displayFinancialStatus="REFUNDED" if order.state == "returned" else "PAID",
-        currencyCode="EUR",
-        sourceName="web",
-        customer=order.customer,
-        currentTotalPriceSet=money(paid),
-        currentTotalDiscountsSet=money(order.off),
-        lines=lines,
-    )
-
-
-def shopify_customer(twin: Any, number: int, email: str) -> None:
-    address = {"emailAddress": email, "marketingState": "SUBSCRIBED"}
-    none = {"defaultPhoneNumber": None, "defaultAddress": None}
-    twin.put("customers", number, firstName="Zoé", lastName=None, defaultEmailAddress=address, **none)
-
-
-def shopify_product(twin: Any, number: int, name: str) -> None:
-    price = {"minVariantPrice": money("19.9")["shopMoney"]}
-    told = {"productType": "Thé", "vendor": "Octo", "description": "", "status": "ACTIVE"}
-    twin.put(
-        "products", number, title=name, onlineStoreUrl=None, featuredMedia=None, priceRangeV2=price, **told
-    )
-
-
-def prestashop_order(twin: Any, order: Order) -> None:
-    rows = [
-        {"id": str(one.number), "product_id": str(one.product), "product_quantity": str(one.quantity)}
-        | {"unit_price_tax_incl": f"{one.price:.6f}"}
-        for one in order.lines
-    ]
-    twin.put(
-        "orders",
-        order.number,
-        id_customer=str(order.customer or 0),
-        current_state={"completed": "5", "cancelled": "6", "returned": "7"}[order.state],
-        id_currency="1",
-        total_paid_tax_incl=f"{order.total:.6f}",
-        total_discounts_tax_incl=f"{order.off:.6f}",
-        associations={"order_rows": rows},
-    )
-
-
-def prestashop_customer(twin: Any, number: int, email: str) -> None:
-    told = {"birthday": "0000-00-00", "newsletter": "1", "deleted": "0"}
-    twin.put("customers", number, email=email, firstname="Zoé", lastname="", **told)
-
-
-def prestashop_product(twin: Any, number: int, name: str) -> None:
-    told = {"id_category_default": "9", "manufacturer_name": None, "description_short": "", "active": "1"}
-    twin.put("products", number, name=name, price="19.900000", **told)
 
 
 def gone(twin: Any, table: str, number: int) -> None:
@@ -187,25 +55,16 @@ VENDORS = (
     Vendor(
         "woocommerce",
         {"WOOCOMMERCE_KEY": "ck_sandbox", "WOOCOMMERCE_SECRET": "cs_sandbox"},
-        woocommerce_customer,
-        woocommerce_product,
-        woocommerce_order,
         gone,
     ),
     Vendor(
         "shopify",
         {"SHOPIFY_CLIENT_ID": "sandbox-client", "SHOPIFY_CLIENT_SECRET": "sandbox-secret"},
-        shopify_customer,
-        shopify_product,
-        shopify_order,
         gone,
     ),
     Vendor(
         "prestashop",
         {"PRESTASHOP_KEY": "SANDBOXWEBSERVICEKEY0000000000000"},
-        prestashop_customer,
-        prestashop_product,
-        prestashop_order,
         flagged,
         refunds=False,
         line_discounts=False,
@@ -259,15 +118,17 @@ class Front:
 
     def customer(self, number: int, email: str) -> None:
         self.customers[number] = email
-        self.vendor.customer(self.twin, number, email)
+        self.twin.customer(number, email)
+        if self.vendor.name == "woocommerce" and number % 7 == 0:
+            self.twin.put("customers", number, role="administrator")
 
     def product(self, number: int, name: str) -> None:
         self.products[number] = name
-        self.vendor.product(self.twin, number, name)
+        self.twin.product(number, name)
 
     def order(self, order: Order) -> None:
         self.orders[order.number] = order
-        self.vendor.order(self.twin, order)
+        self.twin.order(order)
 
     def edit(self, number: int, **changed: Any) -> None:
         self.order(replace(self.orders[number], **changed))

@@ -8,8 +8,9 @@ from decimal import Decimal
 
 import pytest
 
+from connectors.sandbox.goods import Line
 from octo_dagster.errors import SourceError
-from tests.contract.rest.front import Front, Line, bought
+from tests.contract.rest.front import Front, bought
 
 
 def test_the_shop_arrives_and_stays_true(front: Front) -> None:
@@ -32,6 +33,17 @@ def test_the_shop_arrives_and_stays_true(front: Front) -> None:
     changed = front.pull()
     assert (changed["orders"].rows, changed["products"].rows) == (4, 1)
     front.check()
+
+
+def test_the_made_shop_is_a_good_one(front: Front) -> None:
+    """What `octo sandbox --shop` fills a twin with is read without a rejected row, of two years and no later."""
+    bought = front.twin.stock()
+    front.pull("customers", "orders")
+    assert len(front.held("orders")["orders"]) == bought > 1_000
+    assert len(front.held("customers")["customers"]) == 150
+    with front.warehouse.connect() as connection:
+        ((first, last),) = connection.sql("select min(ordered_at), max(ordered_at) from orders").fetchall()
+    assert front.clock.now() - timedelta(days=731) < first < last <= front.clock.now()
 
 
 def test_nothing_is_lost_to_edits_while_pages_are_turned(front: Front) -> None:

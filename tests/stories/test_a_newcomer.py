@@ -1,0 +1,40 @@
+"""From an empty folder to one customer in a tool, offline, as somebody does who has just installed Octo."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from connectors.sandbox.server import Sandbox
+from octo_dagster.cli import app
+
+
+def octo(*words: str) -> Any:
+    ran = CliRunner().invoke(app, [*words, "--json"])
+    assert ran.exit_code == 0, ran.output or ran.exception
+    return json.loads(ran.stdout)
+
+
+def test_from_init_to_one_customer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox) -> None:
+    """`octo sandbox --shop` has a shop to begin with: init, check, run, plan, and one customer delivered first."""
+    (shop,) = [one for one in sandbox.shops if one.name == "shopify"]
+    bought = shop.stock()
+    for name, value in {**shop.keys, "BREVO_API_KEY": "sandbox-key"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("OCTO_SANDBOX", sandbox.address)
+    octo("init", str(tmp_path), "--source", "shopify", "--tool", "brevo", "--set", "list=Octo customers")
+    monkeypatch.setenv("OCTO_PROJECT", str(tmp_path))
+    octo("check", "--connect")
+    made = {one["table"]: (one["kept"], one["rejected"]) for one in octo("run", "--base", "--live")["tables"]}
+    assert made["orders"] == (bought, 0)
+    assert made["customers"] == (len(shop.records["customers"]), 0)
+    assert octo("plan", "brevo", "--limit", "5")["counts"]["added"] == 5
+    key = "customer3@example.com"
+    done = octo("deliver", "brevo", "--limit", "5", "--only", key)
+    assert (done["tally"]["accepted"], done["exit_code"]) == (1, 0)
+    (held,) = sandbox.twin("brevo").holdings()["contacts"]
+    assert (held["email"], held["RFM_ORDERS"] > 0) == (key, True)
