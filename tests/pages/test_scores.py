@@ -80,6 +80,10 @@ def test_segments_have_their_figures(shop: Served, visit: Visit) -> None:
     assert rows[first][0].startswith("Meilleurs clients actifs")
     page.get_by_role("link", name="Meilleurs clients actifs", exact=True).click()
     expect(page.get_by_role("status")).to_contain_text(f"{told[first][0]} clients")
+    page.go_back()
+    page.get_by_role("link", name="En faire une audience Meilleurs clients actifs").click()
+    rule = "rfm_recency in [5, 6] and rfm_frequency_monetary in [5, 6]"
+    expect(page.get_by_role("textbox").and_(page.locator("[name=rule]"))).to_have_value(rule)
 
 
 def test_movement_of_the_last_days(shop: Served, visit: Visit) -> None:
@@ -276,7 +280,7 @@ def test_the_call_list(shop: Served, visit: Visit) -> None:
         "select reactivation_rank, phone from customer_profile where reactivation_rank is not null order by 1, customer_id",
     )
     rows = grid(page.locator(".calls"))
-    assert [(int(row[0]), row[2]) for row in rows] == told[:50]
+    assert [(int(row[0]), row[2]) for row in rows] == told[:100]
     reasons = dict(
         ask(
             shop,

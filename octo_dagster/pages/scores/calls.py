@@ -41,7 +41,7 @@ PROFILE = (
     *("first_name", "last_name", "phone", "rfm_revenue", "rfm_orders", "rfm_last_order_at", "rfi_days_late"),
     *("favorite_category_1", "recommended_product_names", "rfm_segment"),
 )
-MOST = 50
+MOST = 100
 """Customers on a page."""
 EXPORT = (
     *("rank", "customer_id", "first_name", "last_name", "phone", "passive_because", "rfm_revenue"),

@@ -13,7 +13,7 @@ from octo_dagster.pages.board import Row
 from octo_dagster.pages.page import Page
 from octo_dagster.pages.render import board
 from octo_dagster.pages.scores.labels import in_force
-from octo_dagster.pages.scores.links import is_, people
+from octo_dagster.pages.scores.links import here, is_, people
 from octo_dagster.pages.scores.sheet import absent, part, shade, sheet, total
 from octo_dagster.scoring.measures.segments import Segment, default_segments
 
@@ -64,6 +64,8 @@ class Sized:
     advice: str
     """The words of what to do next."""
     href: str
+    audience: str | None
+    """Where an audience of this segment is made; None for a segment that no cell is in."""
 
 
 @router.get("/rfm")
@@ -142,6 +144,7 @@ def sized(cells: Sequence[Row], places: Mapping[At, str]) -> list[Sized]:
             name, its["customers"], its["revenue"], part(its["customers"], customers),
             part(its["revenue"], revenue), its["revenue"] / its["customers"],
             round(its["days"] / its["customers"]), advice(name, places), people(is_("rfm_segment", name)),
+            audience(name, places),
         )
         for name, its in sums.items()
     ]  # fmt: skip
@@ -156,6 +159,16 @@ def advice(name: str, places: Mapping[At, str]) -> str:
     bins = bins_of(places)
     recency, size = (min(2, int(3 * (sum(v) / len(v) - 0.5) / bins)) for v in zip(*cells, strict=True))
     return f"rfm.next.{recency}{size}"
+
+
+def audience(name: str, places: Mapping[At, str]) -> str | None:
+    """The editor of audiences, with the rule that is this segment in every language."""
+    cells = [at for at, one in places.items() if one == name]
+    if not cells:
+        return None
+    recency, size = (sorted({*values}) for values in zip(*cells, strict=True))
+    rule = f"rfm_recency in {recency} and rfm_frequency_monetary in {size}"
+    return here("/audiences/new", rule=rule)
 
 
 def strength(places: Mapping[At, str]) -> dict[str, float]:

@@ -41,7 +41,7 @@ def listed(request: Request, name: str, chosen: Chosen, skip: int) -> Response:
     count = told.one(f"select count(*) as n from ({chosen.sql})", chosen.params)["n"]
     more = here(chosen.path, **{**chosen.asked, "skip": skip + MOST}) if skip + MOST < count else None
     return sheet(
-        request, "scores/who.html", name, title=chosen.title, back=chosen.back, rows=rows, count=count,
+        request, "scores/who.html", name, "rfm", title=chosen.title, back=chosen.back, rows=rows, count=count,
         more=more, skip=skip,
     )  # fmt: skip
 
@@ -51,9 +51,9 @@ def customers(told: Board, chosen: Chosen, skip: int) -> list[Row]:
     there = told.columns("customer_profile")
     shown = ", ".join(f"p.{name}" if name in there else f"null as {name}" for name in PROFILE)
     order = "p.rfm_revenue desc nulls last, " if "rfm_revenue" in there else ""
+    profile = "left join customer_profile as p on p.customer_id = chosen.customer_id" if there else ""
     return told.select(
-        f"""select chosen.customer_id, {shown} from ({chosen.sql}) as chosen
-            left join customer_profile as p on p.customer_id = chosen.customer_id
+        f"""select chosen.customer_id, {shown} from ({chosen.sql}) as chosen {profile}
             order by {order}chosen.customer_id limit {MOST} offset $skip""",
         {**chosen.params, "skip": skip},
     )
