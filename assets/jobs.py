@@ -6,6 +6,8 @@ from typing import Any, TypeAlias
 import dagster as dg
 
 from assets import keys
+from assets.live.follow import follow_job
+from assets.live.launcher import LANE
 from assets.resources import Setup
 from octo_dagster.audiences.memberships import TABLE as MEMBERS
 from octo_dagster.config import Project
@@ -13,11 +15,6 @@ from octo_dagster.scenarios.enrolment import TABLE as ENROLMENTS
 from octo_dagster.scenarios.followed import scenario_state, scenario_uplift
 from octo_dagster.scoring.profile import TABLE as PROFILE_TABLE
 from octo_dagster.sync import Sync
-
-LANE = "octo/lane"
-"""The tag `dagster.yaml` limits runs by: one of each lane at a time."""
-
-FOLLOW = "follow_orders"
 
 Job: TypeAlias = Any
 """What `define_asset_job` returns; Dagster keeps the class to itself."""
@@ -38,7 +35,7 @@ def jobs(setup: Setup) -> list[Job]:
         job("refresh_base", "every table, score and the profile; nothing is sent", base(project), HERE),
     ]
     if ORDERS & project.fed:
-        made.append(job(FOLLOW, "what a new order touches, down to the tools", touched(project), HERE))
+        made.append(follow_job(setup, touched(project)))
     return made + [
         job(deliver(sync), f"plan and deliver {sync.name}", pair(sync), HERE)
         for sync in project.syncs.values()
@@ -50,7 +47,7 @@ def job(name: str, what: str, selection: Iterable[dg.AssetKey], executor: dg.Exe
         name,
         dg.AssetSelection.assets(*selection),
         description=what[0].upper() + what[1:] + ".",
-        tags={LANE: "live" if name == FOLLOW else "night" if name == "nightly" else "hand"},
+        tags={LANE: "night" if name == "nightly" else "hand"},
         executor_def=executor,
     )
 
@@ -111,15 +108,9 @@ def moved(project: Project, tables: Collection[str]) -> set[str]:
     return moving & wanted
 
 
-def touched(project: Project) -> list[dg.AssetKey]:
-    """What a new order can change: its tables, the scores that read them, the profile, and the syncs that
-    read any of these and have no hours of their own."""
+def touched(project: Project) -> list[Sync]:
+    """The syncs an order can change something for: those that read the profile, or a table on the way to it,
+    and have no hours of their own."""
     tables = ORDERS & project.fed
     written = {*tables, *moved(project, tables), *followed(project), *tracked(project), PROFILE_TABLE}
-    syncs = [sync for sync in unscheduled(project) if sync.reads in written]
-    raws = [keys.raw(intake, t) for intake in project.intakes.values() for t in intake.tables if t in ORDERS]
-    return [
-        *raws,
-        *(keys.table(name) for name in sorted(written)),
-        *(key for sync in syncs for key in pair(sync)),
-    ]
+    return [sync for sync in unscheduled(project) if sync.reads in written]

@@ -32,7 +32,11 @@ class Setup:
     as_of: str | None = None
     """The day scores are for, unless the run says another."""
     pause: float = 30
-    """Seconds before a plan or a delivery is tried again, the first time; then twice as long each time."""
+    """Seconds before a plan, a delivery or a failed live run is tried again, the first time; then twice as
+    long each time."""
+    patience: float = 9.5
+    """Seconds the sensor waits for news before it says that there are none: just under a multiple of five,
+    for every five seconds Dagster's daemon looks which sensor is to be asked again."""
     on: bool = False
     """Whether schedules and sensors are switched on from the start."""
 

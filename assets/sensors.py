@@ -1,27 +1,40 @@
-"""`new_orders`: sees an order within seconds and has exactly what it touches worked out and delivered."""
+"""`new_orders`: sees an order at once and has exactly what it touches worked out and delivered.
+
+One evaluation waits for news, some ten seconds, before it says that there are none. How far an order
+got is kept with the rows themselves, so whatever is missed here, a ring, a knock, a whole day, is
+caught by asking how far the source reaches. Whatever a failed run leaves owed is asked for again, later
+each time.
+"""
 
 import hashlib
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import dagster as dg
 
-from assets import keys
-from assets.jobs import FOLLOW, ORDERS, touched
+from assets.live.follow import FOLLOW, OWED
+from assets.live.launcher import ForkedRunLauncher
+from assets.live.watch import Reached, Watch, never_pulled, watched, watching
 from assets.resources import Setup
 from octo_dagster.canonical.intake import Intake
-from octo_dagster.canonical.pull import state
 from octo_dagster.errors import SourceError
+from octo_dagster.inbox import Inbox
 
-EVERY = 5
-"""Seconds between two looks; one look is one `max(cursor)` a table."""
+TICK = 0.05
+"""Seconds between two looks at the clock, the bells and the inbox."""
 
 SOURCE = "octo/source"
 """The tag of a run that says whose orders it follows."""
 
-Reached = dict[str, Any]
-"""Source → table → how far the source reaches."""
+MOST = 900.0
+"""Seconds a failed run waits at most until it is asked for again; the first time `setup.pause`, then
+doubled."""
+REMEMBERED = 10
+"""Failed runs in a row that are counted."""
+FAILED = {dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}
 
 
 def sensors(setup: Setup) -> list[dg.SensorDefinition]:
@@ -29,85 +42,130 @@ def sensors(setup: Setup) -> list[dg.SensorDefinition]:
     return [new_orders(setup)] if any(watched(intake) for intake in setup.project.intakes.values()) else []
 
 
-def watched(intake: Intake) -> list[str]:
-    """The tables of a source that a new order writes to."""
-    return sorted(ORDERS & set(intake.tables))
-
-
 def new_orders(setup: Setup) -> dg.SensorDefinition:
-    """Dagster keeps what was seen; what was pulled is kept with the rows, so a run that fails owes nothing:
-    the next one pulls from where the rows end."""
+    """Its cursor says, of each source, how far it reached when a run was asked for last."""
 
     @dg.sensor(
         name="new_orders",
         job_name=FOLLOW,
-        minimum_interval_seconds=EVERY,
+        minimum_interval_seconds=1,
         default_status=dg.DefaultSensorStatus.RUNNING if setup.on else dg.DefaultSensorStatus.STOPPED,
         description="A new or changed order: pull it, score it, deliver what changed.",
     )
     def sense(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        now: Reached = json.loads(context.cursor or "{}")
-        requests, notes, troubles = [], [], []
-        for intake in filter(watched, setup.project.intakes.values()):
-            try:
-                reached = look(setup, intake, now.get(intake.name))
-            except SourceError as error:  # the other sources' orders shall not wait for this one
-                troubles.append(f"{intake.name}: {error}")
-                continue
-            if isinstance(reached, str):
-                notes.append(reached)
-                continue
-            now[intake.name] = reached
-            if waiting(context.instance, intake):
-                notes.append(f"{intake.name}: a run that is about to begin will take it along")
-            else:
-                requests.append(request(setup, intake, reached))
+        warm(context.instance)
+        asked: dict[str, Reached] = json.loads(context.cursor or "{}")
+        found = wait(setup, context.instance, asked)
+        requests = [said for said in found.values() if isinstance(said, dg.RunRequest)]
+        troubles = [f"{name}: {said}" for name, said in found.items() if isinstance(said, SourceError)]
         if troubles and not requests:
             raise SourceError("; ".join(troubles))
-        reason = None if requests else "; ".join(notes)
-        return dg.SensorResult(run_requests=requests, skip_reason=reason, cursor=json.dumps(now))
+        notes = "; ".join(f"{name}: {said}" for name, said in found.items() if isinstance(said, str))
+        return dg.SensorResult(
+            run_requests=requests, skip_reason=None if requests else notes, cursor=json.dumps(asked)
+        )
 
     return sense
 
 
-def waiting(instance: dg.DagsterInstance, intake: Intake) -> bool:
-    """Whether a run for this source's orders was asked for and has not begun. Looked up after the source, so
-    whatever was seen there is there for that run as well."""
-    begun = dg.DagsterRunStatus
-    statuses = [begun.NOT_STARTED, begun.QUEUED, begun.STARTING]
-    mine = dg.RunsFilter(job_name=FOLLOW, statuses=statuses, tags={SOURCE: intake.name})
-    return instance.get_runs_count(mine) > 0
+def warm(instance: dg.DagsterInstance) -> None:
+    """Have the parent of forked runs at hand before the first order is."""
+    if isinstance(instance.run_launcher, ForkedRunLauncher):
+        instance.run_launcher.warm()
 
 
-def look(setup: Setup, intake: Intake, seen: Any) -> Reached | str:
-    """How far the source reaches now, or why that is no reason to run. A table without a cursor cannot be
-    asked, and waits for the night."""
-    held = setup.project.warehouse.names()
-    if missing := [table for table in watched(intake) if intake.raw(table) not in held]:
-        return f"{intake.name}: {', '.join(missing)} never pulled; run the job refresh_base first"
-    pulled = dict(kept(setup, intake))
-    asked = {table: intake.tables[table].pull(pulled.get(table)) for table in watched(intake)}
-    reached = {table: intake.source.reached(pull) for table, pull in asked.items()}
-    return f"{intake.name}: nothing new" if reached == (seen or pulled) else reached
+Found = dg.RunRequest | SourceError | str
+"""What a look at a source came to: a run, a trouble, or why there is neither."""
 
 
-def kept(setup: Setup, intake: Intake) -> Iterator[tuple[str, Any]]:
-    """How far the last pull of each table reached, as the rows themselves say."""
-    for table in watched(intake):
-        yield table, state(setup.project.warehouse, intake.raw(table), intake.tables[table])
+def wait(setup: Setup, instance: dg.DagsterInstance, asked: dict[str, Reached]) -> dict[str, Found]:
+    """Look at every source in turn until one asks for a run or patience ends: source → what came of it.
+
+    `asked` is brought up to date for those that do."""
+    end = time.monotonic() + setup.patience
+    found: dict[str, Found] = {}
+    with ExitStack() as stack:
+        inbox = Inbox(setup.project.home)
+        stack.callback(inbox.close)
+        sources = filter(watched, setup.project.intakes.values())
+        looks = [Look(stack.enter_context(watching(setup, one, inbox)), instance) for one in sources]
+        while True:
+            for look in looks:
+                if look.watch.due():
+                    found[look.name] = look.result(asked)
+            wanted = any(isinstance(said, dg.RunRequest) for said in found.values())
+            if wanted or time.monotonic() + TICK > end:
+                return found
+            time.sleep(TICK)
 
 
-def request(setup: Setup, intake: Intake, reached: Reached) -> dg.RunRequest:
-    """A run of what this source's orders touch; the same state of the source asks for one run only."""
-    others = {
-        keys.raw(other, table)
-        for other in setup.project.intakes.values()
-        for table in other.tables
-        if other.name != intake.name
-    }
-    said = json.dumps(reached, sort_keys=True)
+class Look:
+    """One source during one evaluation, and its last run as far as it is known."""
+
+    def __init__(self, watch: Watch, instance: dg.DagsterInstance) -> None:
+        self.watch, self.instance = watch, instance
+        self.name = watch.intake.name
+        self.runs: Sequence[dg.RunRecord] = ()
+        self.settled = False
+        """Whether `runs` and the rows were looked at since the last run ended."""
+
+    def result(self, asked: dict[str, Reached]) -> Found:
+        """Whether a run is wanted now."""
+        if missing := never_pulled(self.watch.setup, self.watch.intake):
+            return f"{', '.join(missing)} never pulled; run the job refresh_base first"
+        if not self.settled:
+            self.settle()
+        if not self.settled:
+            self.watch.next = 0.0  # its end is to be seen at once
+            return "a run is under way; what came since follows it"
+        try:
+            reached = self.watch.reached()
+        except SourceError as error:
+            return error
+        if reached not in (self.watch.pulled, asked.get(self.name) if self.runs else None):
+            asked[self.name] = reached
+            why = hashlib.sha256(spelled(reached).encode()).hexdigest()[:16]
+            return request(self.watch.intake, why, owed=bool(failures(self.runs)))
+        return self.owed() or "nothing new"
+
+    def settle(self) -> None:
+        """Look at the last runs, and at the rows that are here since the last of them ended."""
+        mine = dg.RunsFilter(job_name=FOLLOW, tags={SOURCE: self.name})
+        self.runs = self.instance.get_run_records(mine, limit=REMEMBERED)
+        self.settled = not self.runs or self.runs[0].dagster_run.is_finished
+        if self.settled:
+            self.watch.look_at_rows()
+
+    def owed(self) -> Found | None:
+        """What the last run left owed by failing: once more, if it is time; None when it owes nothing."""
+        failed = failures(self.runs)
+        if not failed:
+            return None
+        ended = self.runs[0].end_time or self.runs[0].update_timestamp.timestamp()
+        left = ended + min(self.watch.setup.pause * 2 ** (failed - 1), MOST) - time.time()
+        if left > 0:
+            return f"the last run failed ({failed} in a row); once more in {left:.0f} s"
+        return request(self.watch.intake, f"after-{self.runs[0].dagster_run.run_id[:8]}", owed=True)
+
+
+def failures(runs: Sequence[dg.RunRecord]) -> int:
+    """How many runs failed since the last that did not; newest first."""
+    count = 0
+    for run in runs:
+        if run.dagster_run.status not in FAILED:
+            break
+        count += 1
+    return count
+
+
+def spelled(reached: Any) -> str:
+    return json.dumps(reached, sort_keys=True)
+
+
+def request(intake: Intake, why: str, *, owed: bool) -> dg.RunRequest:
+    """A run of what this source's orders touch; the same reason asks for one run only."""
     return dg.RunRequest(
-        run_key=f"{intake.name}-{hashlib.sha256(said.encode()).hexdigest()[:16]}",
-        asset_selection=[key for key in touched(setup.project) if key not in others],
-        tags={SOURCE: intake.name},
+        run_key=f"{intake.name}-{why}",
+        run_config={"ops": {"follow": {"config": {"sources": [intake.name]}}}},
+        tags={SOURCE: intake.name} | ({OWED: "yes"} if owed else {}),
     )

@@ -63,6 +63,7 @@ class Push(Source):
 
     lists_keys: ClassVar = False
     posted: ClassVar = True
+    glance: ClassVar = 0.25
 
     _name: str = PrivateAttr("")
     _home: Path | None = PrivateAttr(None)

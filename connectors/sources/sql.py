@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import adbc_driver_postgresql.dbapi
+import psycopg
 import pyarrow as pa
 import sqlalchemy as sa
 from adbc_driver_manager import Error as AdbcError
@@ -27,6 +28,12 @@ Batches: TypeAlias = Generator[pa.RecordBatch, None, None]
 ROWS = 20_000
 """Rows in one batch of the plain road."""
 
+CHANNEL = "octo_new_orders"
+"""What the trigger that tells of new rows is called, its function, and where it tells."""
+RINGS = f"""select count(distinct tgrelid) = %s from pg_trigger
+    where tgname = '{CHANNEL}' and tgenabled <> 'D'
+    and tgrelid = any (select to_regclass(unnest(%s::text[])))"""
+
 PLAIN = {16, 18, 20, 21, 23, 25, 700, 701, 1042, 1043, 1082, 1114}
 """PostgreSQL types whose ADBC value is already what we keep: bool, char, integers, text, floats, date,
 timestamp. Everything else is asked for as text: a uuid, jsonb or inet would come as opaque bytes."""
@@ -37,6 +44,7 @@ class Sql(Source):
     """Tables and queries of one database. Money is never a float on the way, unless the database's is."""
 
     type: Literal["sql"] = "sql"
+    glance: ClassVar = 0.25
     url: Secret | str
     """A SQLAlchemy address; `{env: NAME}` where it holds a password."""
 
@@ -71,6 +79,25 @@ class Sql(Source):
     def reached(self, pull: Pull) -> Any:
         with self.connection() as connection:
             return self.greatest(connection, pull)
+
+    @contextmanager
+    def bell(self, pulls: Sequence[Pull]) -> Iterator[Callable[[], bool] | None]:
+        """PostgreSQL's LISTEN, where every one of these tables has the trigger that `trigger` makes."""
+        if self.address().get_backend_name() != "postgresql":
+            yield None
+            return
+        address = self.address().set(drivername="postgresql").render_as_string(hide_password=False)
+        try:
+            with psycopg.connect(address, autocommit=True) as connection:
+                if not connection.execute(RINGS, (len(pulls), [pull.table for pull in pulls])).fetchall()[0][
+                    0
+                ]:
+                    yield None
+                    return
+                connection.execute(f"listen {CHANNEL}")
+                yield lambda: bool(list(connection.notifies(timeout=0)))
+        except psycopg.Error as error:
+            raise SourceError(f"postgresql: {str(error).splitlines()[0]}") from error
 
     def keys(self, pull: Pull, key: tuple[str, ...]) -> Reading:
         return self.read(Pull(table=pull.table, query=pull.query, columns=key))
@@ -141,6 +168,19 @@ class Sql(Source):
                 yield cursor
         except AdbcError as error:
             raise SourceError(f"postgresql: {str(error).splitlines()[0]}") from error
+
+
+def trigger(tables: Iterable[str]) -> str:
+    """The SQL that has PostgreSQL say, at every commit, that a row of one of these tables was written. It
+    says nothing of the row, and may be run again."""
+    made = f"""create or replace function {CHANNEL}() returns trigger language plpgsql as
+    $$ begin notify {CHANNEL}; return null; end $$;
+"""
+    for table in tables:
+        made += f"""create or replace trigger {CHANNEL} after insert or update or delete on {table}
+    for each statement execute function {CHANNEL}();
+"""
+    return made
 
 
 def relation(pull: Pull) -> sa.FromClause:

@@ -68,8 +68,10 @@ def sandbox(first: str = "pass") -> Iterator[tuple[str, psutil.Process]]:
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
         if process.stdout is None:
             raise RuntimeError("the sandbox has no output")
-        yield process.stdout.readline().strip(), psutil.Process(process.pid)
-        process.terminate()
+        try:
+            yield process.stdout.readline().strip(), psutil.Process(process.pid)
+        finally:  # whatever went wrong, for `with` waits for its end
+            process.terminate()
 
 
 def calls(address: str, vendor: str) -> list[tuple[str, str]]:

@@ -90,6 +90,8 @@ class Shop:
     sandbox: Sandbox
     instance: dg.DagsterInstance
     said: dict[str, Any] = field(default_factory=dict)
+    pause: float = 30
+    """Seconds before what failed is tried again."""
 
     @property
     def project(self) -> Project:
@@ -99,7 +101,7 @@ class Shop:
     @property
     def setup(self) -> Setup:
         around = Surroundings(sandbox=self.sandbox.address, sleep=lambda seconds: None)
-        return Setup(self.project, around, lambda: TODAY, as_of=DAY)
+        return Setup(self.project, around, lambda: TODAY, as_of=DAY, pause=self.pause, patience=0)
 
     @property
     def definitions(self) -> dg.Definitions:
@@ -157,6 +159,13 @@ class Shop:
     ) -> dg.ExecuteInProcessResult:
         """Run a job, or part of it; `letters_plan={...}` is the run config of an asset."""
         return run(self.setup, self.instance, job, only, **config)
+
+    def obey(self, request: dg.RunRequest) -> dg.ExecuteInProcessResult:
+        """The run a sensor asks for."""
+        job = self.definitions.resolve_job_def("follow_orders")
+        return job.execute_in_process(
+            instance=self.instance, run_config=request.run_config, tags=request.tags, raise_on_error=False
+        )
 
     @property
     def held(self) -> dict[str, dict[str, Any]]:
