@@ -40,6 +40,7 @@ class Board:
         self.marks: dict[str, str] = {}
         self.answers: OrderedDict[Any, list[Row]] = OrderedDict()
         self.types: dict[str, tuple[str, dict[str, Any]]] = {}
+        self.days: dict[str, tuple[str, date | None]] = {}
         self.mine = threading.local()
 
     @property
@@ -140,7 +141,12 @@ class Board:
 
     def as_of(self, table: str) -> date | None:
         """The day a table was worked out for; None when it is not there or not for a day."""
-        return self.project.day_of(table) if self.has(table) else None
+        mark = version_of(self.first.warehouse.root / table)
+        if not mark:
+            return None
+        if self.days.get(table, ("", None))[0] != mark:
+            self.days[table] = (mark, self.first.day_of(table))
+        return self.days[table][1]
 
     @property
     def copy(self) -> Copy:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from http.cookies import CookieError, SimpleCookie
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders, QueryParams
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -76,15 +76,16 @@ def cookie(headers: Headers, name: str) -> str:
 def strange(request: Request) -> Response | None:
     """The refusal of a form that is too long, or that another site's page sent; None for any other request.
 
-    A browser says from where a form comes: `Origin`, and `Sec-Fetch-Site` where it has it."""
+    A browser says from where a form comes: `Origin`, and `Sec-Fetch-Site` where it has it. Whether by HTTPS
+    is not compared: a proxy in front may speak it, and we not."""
     if request.method in ("GET", "HEAD"):
         return None
     length = request.headers.get("content-length", "")
     if not length.isdigit() or int(length) > MOST_BYTES:
         return PlainTextResponse("too long a form\n", 413)
     origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site", "same-origin")
-    ours = f"{request.url.scheme}://{request.headers.get('host', '')}"
-    if origin != ours or site != "same-origin":
+    ours = request.headers.get("host", "")
+    if urlsplit(origin or "").netloc != ours or not ours or site != "same-origin":
         return PlainTextResponse("this form was not sent from a page of Octo\n", 403)
     return None
 
@@ -119,9 +120,3 @@ def guarded(send: Send, policy: str, keep: str | None) -> Send:
         await send(message)
 
     return sent
-
-
-def asked_in(query: QueryParams, language: str) -> str:
-    """The same address in another language."""
-    kept = [(name, value) for name, value in query.multi_items() if name != "lang"]
-    return "?" + "&".join(f"{quote(name)}={quote(value)}" for name, value in [*kept, ("lang", language)])

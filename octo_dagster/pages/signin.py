@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Form, Request
 from starlette.responses import RedirectResponse, Response
@@ -59,7 +60,7 @@ def sign_out(request: Request) -> Response:
 def entered(request: Request, token: str, wanted: str) -> Response:
     """To where he wanted to go, with the cookie that is his session."""
     reply = RedirectResponse(inside(wanted), 303)
-    secure = request.url.scheme == "https"
+    secure = "https" in (request.url.scheme, urlsplit(request.headers.get("origin", "")).scheme)
     reply.set_cookie(SESSION, token, LASTS, httponly=True, samesite="strict", secure=secure)
     return reply
 

@@ -127,17 +127,17 @@ def test_nobodys_change_is_overwritten(own_shop: Served, visit: Visit) -> None:
     assert after.endswith("# theirs\nrule: orders > 1\n")
 
 
-def test_who_may_look_only_writes_nothing(own_shop: Served, visit: Visit) -> None:
+def test_who_may_look_only_writes_nothing(shop: Served, visit: Visit) -> None:
     """Without permission there is no button to save, and saving by another way is refused."""
-    page = visit(own_shop, "/audiences/new", may_act=False)
+    page = visit(shop, "/audiences/new", may_act=False)
     assert page.get_by_role("button", name="Save").count() == 0
     form = {"name": "mine", "rule": "orders > 1", "mark": "new"}
-    cookies = {"octo_session": own_shop.session(may_act=False)}
+    cookies = {"octo_session": shop.session(may_act=False)}
     reply = httpx2.post(
-        f"{own_shop.address}/audiences/save", data=form, cookies=cookies, headers={"origin": own_shop.address}
+        f"{shop.address}/audiences/save", data=form, cookies=cookies, headers={"origin": shop.address}
     )
     assert reply.status_code == 403
-    assert not path(own_shop, "mine").exists()
+    assert not path(shop, "mine").exists()
 
 
 def test_a_rule_is_tried_without_scripts(shop: Served, visit: Visit) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
+import re
 from typing import Any
 
 import httpx2
@@ -65,17 +67,17 @@ def test_filters_by_any_column(shop: Served, visit: Visit) -> None:
     expect(page.get_by_role("status")).to_contain_text(f"{one} customers")
 
 
-def test_pages_skip_nobody(shop: Served, visit: Visit) -> None:
+def test_pages_skip_nobody(shop: Served) -> None:
     """Page by page, sorted by a column with empty values and equal ones, everybody is there once."""
-    page = visit(shop, "/customers?sort=-revenue&columns=customer_id,revenue", scripts=False)
-    seen = column(page, 1)
-    while page.get_by_role("link", name="Next page").count():
-        page.get_by_role("link", name="Next page").click()
-        seen += column(page, 1)
-    (everybody,) = ask(
-        shop, "select list(customer_id order by revenue desc nulls last, customer_id) from customer_profile"
-    )
-    assert seen == everybody
+    link, seen = "/customers?sort=-revenue&columns=customer_id,revenue", []
+    cookies = {"octo_session": shop.session()}
+    while link:
+        told = httpx2.get(f"{shop.address}{link}", cookies=cookies).text
+        seen += re.findall(r'<th scope="row"><a href="/customers/(\w+)"', told)
+        following = re.search(r'href="([^"]+)" rel="next"', told)
+        link = html.unescape(following[1]) if following else ""
+    query = "select list(customer_id order by revenue desc nulls last, customer_id) from customer_profile"
+    assert seen == ask(shop, query)[0]
 
 
 def test_the_file_holds_what_is_filtered(shop: Served) -> None:

@@ -120,6 +120,16 @@ def test_no_other_site_sends_forms(shop: Served) -> None:
     assert httpx2.get(shop.address, cookies=cookies).status_code == 200
 
 
+def test_a_proxy_may_speak_https(shop: Served) -> None:
+    """Behind a proxy that speaks HTTPS, signing in works and the cookie is for HTTPS only."""
+    key = shop.sessions.keys.add("behind a proxy", {}, pages="look")
+    headers = {"host": "octo.example", "origin": "https://octo.example"}
+    reply = httpx2.post(f"{shop.address}/signin", data={"key": key}, headers=headers)
+    assert reply.status_code == 303
+    told = reply.headers["set-cookie"].lower()
+    assert all(word in told for word in ("secure", "httponly", "samesite=strict"))
+
+
 def test_guessing_keys_is_slow(shop: Served) -> None:
     """After ten wrong keys an address waits, and even a right key must."""
     headers = {"origin": shop.address}
