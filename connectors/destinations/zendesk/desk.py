@@ -25,6 +25,9 @@ MANY = 100
 ADDRESS_CHARACTERS = 6_000
 """Of the keys in one address, once quoted: well below what proxies allow."""
 
+UNFINISHED = frozenset({"queued", "working"})
+"""What a job is that may still do something."""
+
 LACKING = {
     "users": "user fields cannot be made, nor users written by the hundred",
     "tickets": "tickets cannot be made for other people",
@@ -53,6 +56,10 @@ class Desk:
         self.client = Zenpy(subdomain=subdomain, oauth_token=token, session=http, disable_cache=True)
         self.http = http
         self.may_bulk = True
+        self.under_way: dict[str, None] = {}
+        """The jobs begun here that were not seen to end, oldest first."""
+        self.ended: dict[str, Job] = {}
+        """Those that were, until they are asked for."""
         self.known: dict[str, Record] | None = None
 
     def as_asked(self, reply: requests.Response, **options: Any) -> None:
@@ -106,14 +113,30 @@ class Desk:
             self.may_bulk = refusal(lambda: started.append(call(made))) is None
         if not started:
             raise BatchRejected("zendesk: user bulk import is off for this account")
+        self.under_way[str(started[0].id)] = None
         return str(started[0].id)
 
     def job(self, number: str) -> Job | None:
-        """A background job; None when Zendesk does not know it (any more)."""
-        for job in self.client.job_status(ids=[number])["job_statuses"]:
+        """A background job; None when Zendesk does not know it (any more). One look is at all that are under
+        way, since every look spends the account's quota."""
+        found = self.ended.pop(number, None)
+        if found is not None:
+            return found
+        looked = self.looked(list({number: None, **self.under_way})[:MANY])
+        self.ended |= {one: job for one, job in looked.items() if job.status not in UNFINISHED}
+        for one in looked.keys() & self.ended.keys():
+            self.under_way.pop(one, None)
+        self.ended.pop(number, None)
+        return looked.get(number)
+
+    def looked(self, numbers: Sequence[str]) -> dict[str, Job]:
+        """Those of these jobs that Zendesk knows, as they are now."""
+        found: dict[str, Job] = {}
+        for job in self.client.job_status(ids=numbers)["job_statuses"]:
             rows = job.results if isinstance(job.results, list) else []
-            return Job(str(job.status), [vars(row) if hasattr(row, "api") else row for row in rows])
-        return None
+            told = [vars(row) if hasattr(row, "api") else row for row in rows]
+            found[str(job.id)] = Job(str(job.status), told)
+        return found
 
     def users(self, keys: Iterable[str]) -> Iterator[Any]:
         """The users that have these external ids. An id with a comma in it is asked for alone."""

@@ -25,12 +25,11 @@ import requests
 from pydantic import BaseModel, ConfigDict, Field
 
 from connectors.destinations.zendesk import tickets, users
-from connectors.destinations.zendesk.desk import MANY, Desk
+from connectors.destinations.zendesk.desk import MANY, UNFINISHED, Desk
 from octo_dagster.destination import Destination, FieldReport, Limits, Rate, Secret, Survey, words
 from octo_dagster.errors import BatchRejected, DeliveryError, Fatal, Retryable, Unanswered
 from octo_dagster.model import Batch, Fields, FieldType, Mode, Op, Removal, Sent
 
-UNFINISHED = frozenset({"queued", "working"})
 JOBS_WAIT = 10.0
 PLACES = {"object": ("users", "tickets")}
 
