@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from octo_dagster.errors import ConfigError
-from octo_dagster.serving.publish import FILE, RECOMMENDED
+from octo_dagster.serving.publish import FILE
 
 Row = Mapping[str, Any]
 
@@ -50,7 +50,7 @@ class Edition:
         about = {name: json.loads(text) for name, text in told}
         kinds = frozenset(about.get("identifiers", ()))
         self.shape = Shape(about["profile"], about.get("products", {}), kinds, about["as_of"])
-        self.products: dict[str, Row] = {}
+        self.products: dict[str, dict[str, Any]] = {}
 
     def customer(self, customer_id: str) -> Row | None:
         """The profile of the customer with this id; None when there is none."""
@@ -97,9 +97,11 @@ class Edition:
     def recommendations(self, customer_id: str) -> dict[str, list[Row]]:
         """List → its products, best first, each with what the shop says of it; empty without any."""
         lists: dict[str, list[Row]] = {}
-        for entry in self.entries("recommendations", "customer_id", customer_id):
-            told = dict(zip(RECOMMENDED, entry, strict=True))
-            lists.setdefault(told.pop("list"), []).append({**told, **self.shown(told["product_id"])})
+        for name, rank, product_id, reason, text in self.entries(
+            "recommendations", "customer_id", customer_id
+        ):
+            told = {"rank": rank, "product_id": product_id, "reason": reason, "reason_text": text}
+            lists.setdefault(name, []).append(told | self.shown(product_id))
         return lists
 
     def related(self, product_id: str) -> list[Row]:
@@ -114,7 +116,7 @@ class Edition:
         told = self.told(table, key, value)
         return orjson.loads(told) if told else []
 
-    def shown(self, product_id: str) -> Row:
+    def shown(self, product_id: str) -> dict[str, Any]:
         """What a page shows of a product."""
         known = self.products.get(product_id)
         if known is None:
