@@ -19,6 +19,7 @@ from connectors.sources.push import POST, Push
 from connectors.sources.rest.records import spelled, value
 from octo_dagster.api.customers import Asker, parameter
 from octo_dagster.api.errors import problem
+from octo_dagster.api.swift import LONGEST
 from octo_dagster.canonical.contracts import CONTRACTS
 from octo_dagster.canonical.intake import Intake
 from octo_dagster.config import Project
@@ -189,9 +190,11 @@ async def events(request: Request, key: Asker, door: Ours, table: Name) -> Respo
         raise problem(422, f"no row is good; the first: {refused[0].message}")
     said = {"accepted": len(good), "rejected": [one.model_dump() for one in refused]}
     said["ignored"] = sorted({n for row in good for n in row} - stream.read) if stream.read else []
-    once = request.headers.get("idempotency-key")
+    once = request.headers.get("idempotency-key") or None
+    if len(once or "") > LONGEST:
+        raise problem(422, "Idempotency-Key: too long")
     lines = [(packed(row), None) for row in good]
-    post = Post(stream.intake.name, table, key.name, lines, body, once[:200] if once else None)
+    post = Post(stream.intake.name, table, key.name, lines, body, once)
     try:
         kept = await run_in_threadpool(door.inbox.keep, post, orjson.dumps(said).decode())
     except Reused:
@@ -225,8 +228,7 @@ async def hooks(request: Request, door: Ours, source: Name) -> Response:
     if hook.into is None:
         await run_in_threadpool(door.inbox.wake, source)
         return told({"post": None})
-    once = hook.delivery(headers)
-    post = Post(source, hook.into, "hook", brought(body), body, once[:200] if once else None)
+    post = Post(source, hook.into, "hook", brought(body), body, hook.delivery(headers) or None)
     try:
         kept = await run_in_threadpool(door.inbox.keep, post, "{}")
     except Reused:

@@ -155,6 +155,8 @@ def test_the_same_post_again(project: Project, till: TestClient) -> None:
     first = till.post("/v1/events/orders", json=[order(1), {}], headers=name)
     assert till.post("/v1/events/orders", json=[order(1), {}], headers=name).json() == first.json()
     assert till.post("/v1/events/orders", json=order(2), headers=name).status_code == 409
+    long = {"Idempotency-Key": "a" * 201}
+    assert till.post("/v1/events/orders", json=order(2), headers=long).status_code == 422
     assert pulled(project)["orders"].rows == 1
 
 
