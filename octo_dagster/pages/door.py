@@ -5,6 +5,7 @@ from __future__ import annotations
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import quote, urlsplit
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
@@ -12,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from octo_dagster.pages.board import Board
 from octo_dagster.pages.pictures import picture_hosts
-from octo_dagster.pages.sessions import Sessions
+from octo_dagster.pages.sessions import Sessions, Visitor
 from octo_dagster.pages.words import LANGUAGES, Speaker, language_of
 
 SESSION, LANGUAGE = "octo_session", "octo_language"
@@ -35,17 +36,20 @@ class Door:
             await self.app(scope, receive, send)
             return
         request = Request(scope)
-        said = self.heard(request)
-        state = scope.setdefault("state", {})
-        state["speaker"] = said
-        state["visitor"] = visitor = self.sessions.who(cookie(request.headers, SESSION))
-        going = guarded(send, self.policy(request), chosen(request))
+        # in a thread: what is read for it must not hold up the read API, which this loop answers too
+        said, visitor, policy = await run_in_threadpool(self.met, request)
+        scope.setdefault("state", {}).update(speaker=said, visitor=visitor)
+        going = guarded(send, policy, chosen(request))
         if (refused := strange(request)) is not None:
             await refused(scope, receive, going)
         elif visitor is None and not request.url.path.startswith(OPEN):
             await ask_to_sign_in(request)(scope, receive, going)
         else:
             await self.app(scope, receive, going)
+
+    def met(self, request: Request) -> tuple[Speaker, Visitor | None, str]:
+        """Who speaks to whom, and what the page may load."""
+        return self.heard(request), self.sessions.who(cookie(request.headers, SESSION)), self.policy()
 
     def heard(self, request: Request) -> Speaker:
         """Who speaks to this visitor."""
@@ -54,7 +58,7 @@ class Door:
         settings = self.board.settings
         return Speaker(language_of(asked, kept, accepted, settings.language), self.board.currency)
 
-    def policy(self, request: Request) -> str:
+    def policy(self) -> str:
         """What a page may load: what this server has, and the shop's own pictures of its products."""
         pictures = " ".join(["'self'", "data:", *picture_hosts(self.board)])
         return (
