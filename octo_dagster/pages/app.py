@@ -17,6 +17,7 @@ from octo_dagster.pages.kept import Kept
 from octo_dagster.pages.page import pages
 from octo_dagster.pages.render import STATIC, page
 from octo_dagster.pages.sessions import Sessions
+from octo_dagster.pages.syncs.errand import Errands
 
 KNOWN = (403, 404, 405, 409, 422)
 """Refusals with a text of their own."""
@@ -28,6 +29,7 @@ def app(project: Project, sessions: Sessions) -> ASGIApp:
     made.state.board = Board(project)
     made.state.sessions = sessions
     made.state.kept = Kept()
+    made.state.errands = Errands(project)
     made.state.pages = pages()
     made.include_router(signin.router)
     for one in made.state.pages:
