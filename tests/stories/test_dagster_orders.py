@@ -65,7 +65,7 @@ def test_a_new_order(shop: Shop) -> None:
         "letters_plan",
         "letters_delivery",
     }
-    assert checks(done) == {name: (True, "ERROR") for name in ("guards", "unsettled", "verified")} | {
+    assert checks(done) == dict.fromkeys(("guards", "unsettled", "verified"), (True, "ERROR")) | {
         "rejected": (True, "WARN")
     }
     assert metadata(done, DELIVERY)["plan"].value == metadata(done, PLAN)["plan"].value
