@@ -3,7 +3,7 @@
 The fewest are worked out here from each vendor's documents, not from our destinations; for n changes:
 webhook ⌈n / 500⌉ POSTs; Salesforce sObject collections ⌈n / 200⌉ PATCHes, Bulk API 2.0 three calls (make,
 fill, start) for each 100 MB; Brevo ⌈n / 35,000⌉ imports (8 MB of these records); Zendesk ⌈n / 100⌉ jobs;
-Mailchimp ⌈n / 500⌉; Klaviyo ⌈n / 10,000⌉ jobs; HubSpot ⌈n / 100⌉; Sheets ⌈n / 20,000⌉ (2 MB of these rows);
+Mailchimp ⌈n / 500⌉; Klaviyo ⌈n / 10,000⌉ jobs; HubSpot ⌈n / 100⌉; Sheets ⌈n / 10,000⌉ (2 MB of these rows);
 Meta ⌈n / 10,000⌉; a file is written once. Calls that sign in, make fields, look at a job or read back are
 not counted; but when nothing changed, any call at all counts. Rows a second are of the first sync: wall, in
 front of a twin that answers at once and shares the two cores; beside it what the vendor's quota lets through
