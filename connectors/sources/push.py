@@ -92,8 +92,7 @@ class Push(Source):
     def read(self, pull: Pull) -> Reading:
         upto = self.reached(pull)
         spool = Spool(pull.columns)
-        if upto is not None:
-            spool.fill(self.lines(pull, upto))
+        spool.fill(self.lines(pull, upto) if upto is not None else iter(()))
         return Reading(spool.schema, spool.batches(), upto)
 
     def reached(self, pull: Pull) -> int | None:

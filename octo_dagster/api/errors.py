@@ -15,7 +15,17 @@ from starlette.types import Send
 
 from octo_dagster.errors import ConfigError
 
-CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 409: "ambiguous", 410: "gone"}
+CODES = {
+    400: "bad_request",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    409: "ambiguous",
+    410: "gone",
+    422: "invalid",
+    503: "unavailable",
+}
 
 
 class Trouble(BaseModel):

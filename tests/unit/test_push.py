@@ -121,6 +121,15 @@ def test_what_is_posted_becomes_orders(project: Project, till: TestClient) -> No
     assert held(project, lines) == [("o1", 2, "3.30"), ("o2", 1, "2.20")]
 
 
+def test_before_anything_was_posted(project: Project, till: TestClient) -> None:
+    """A source that was brought nothing yet is an empty table, pulled again without a word, and then has rows."""
+    for _ in range(2):
+        assert {name: one.rows for name, one in pulled(project).items()} == {"orders": 0, "order_lines": 0}
+    assert held(project, "select count(*) from orders") == [(0,)]
+    till.post("/v1/events/orders", json=order(1))
+    assert pulled(project)["orders"].rows == 1
+
+
 def test_good_rows_are_kept_though_others_are_refused(project: Project, till: TestClient) -> None:
     """Each bad row is named by its place; a value that is no number is judged with the table, and seen there."""
     rows = [order(1), {"total": 1}, 7, order(2, id=" "), order(3, total="much"), order(4, note="\ud800")]
