@@ -149,6 +149,20 @@ def test_a_rule_is_tried_without_scripts(shop: Served, visit: Visit) -> None:
     assert page.locator("#preview .tile b").first.inner_text() == str(many)
 
 
+@pytest.mark.parametrize(
+    "rule", ["(" * 300, "__import__('os')", "orders >= 1; drop", f"orders >= {'9' * 400}", "country == 1"]
+)
+def test_a_rule_that_cannot_be_is_said_so(shop: Served, rule: str) -> None:
+    """Whatever is typed, the answer is words; and it is not written."""
+    how = {"cookies": {"octo_session": shop.session()}, "headers": {"origin": shop.address}}
+    form = {"name": "mine", "rule": rule, "mark": "new"}
+    told = httpx2.post(f"{shop.address}/audiences/preview", data=form, **how)  # type: ignore[arg-type]
+    assert (told.status_code, "This does not work yet" in told.text) == (200, True)
+    saved = httpx2.post(f"{shop.address}/audiences/save", data=form, **how)  # type: ignore[arg-type]
+    assert saved.status_code == 422
+    assert not path(shop, "mine").exists()
+
+
 @pytest.mark.parametrize("name", ["../../evil", "Evil", "", "a" * 61, "_x"])
 def test_a_file_is_named_like_a_file(shop: Served, name: str) -> None:
     """A name that is no plain name makes no file anywhere."""

@@ -153,12 +153,12 @@ def tried(request: Request, draft: Draft) -> dict[str, Any]:
     if not draft.rule.strip() and not draft.include:
         return {"size": None, "sample": [], "problems": []}
     try:
-        condition = figures.drafted(told, replace(draft, name=draft.name or UNNAMED))
+        condition, size = figures.drafted(told, replace(draft, name=draft.name or UNNAMED))
     except ConfigError as wrong:
         return {"size": None, "sample": [], "problems": list(wrong.problems)}
     columns = figures.shown_columns(told, draft.rule)
     return {
-        "size": figures.sizes(told, {"": condition})[0],
+        "size": size,
         "sample": figures.sample(told, condition, columns),
         "problems": [],
     }

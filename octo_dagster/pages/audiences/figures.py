@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import duckdb
+
 from octo_dagster.audiences.memberships import TABLE as MEMBERS
 from octo_dagster.audiences.memberships import Overlap, Size, overlap_over, sizes_over
 from octo_dagster.errors import ConfigError
@@ -111,12 +113,17 @@ def sample(board: Board, condition: str | None, columns: Sequence[str]) -> list[
     )
 
 
-def drafted(board: Board, draft: Draft) -> str:
-    """Who would be in a draft, as SQL. ConfigError says what is wrong with it."""
+def drafted(board: Board, draft: Draft) -> tuple[str, Size]:
+    """Who would be in a draft, as SQL, and how many. ConfigError says what is wrong with it, be it only that
+    the profile cannot be asked so."""
     roster = among(board.project, draft)
     board.first.warehouse.existing(PROFILE)
     schema = board.first.warehouse.schema(PROFILE)
-    return roster.sql(draft.name, schema, board.as_of(PROFILE))
+    condition = roster.sql(draft.name, schema, board.as_of(PROFILE))
+    try:
+        return condition, sizes(board, {draft.name: condition})[0]
+    except duckdb.Error as wrong:
+        raise ConfigError(f"{draft.name}.yaml: rule: {str(wrong).splitlines()[0]}") from None
 
 
 def shown_columns(board: Board, rule: str | None) -> list[str]:

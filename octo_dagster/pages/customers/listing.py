@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -119,7 +119,7 @@ def searching(text: str, types: dict[str, pa.DataType]) -> tuple[str, list[Any]]
 def listed(board: Board, asked: Asked, kept: Kept) -> Listed:
     """The page asked for; BadQuery says what is wrong with the question."""
     there, question = board.columns(PROFILE), opened(asked, kept)
-    columns = tuple(name for name in question.columns or USUAL if name in there)
+    columns = chosen(question, there)
     order = ordered(question.sort, there)
     told, values = conditions(board, question)
     where = f"where {' and '.join(told)}" if told else ""
@@ -131,6 +131,11 @@ def listed(board: Board, asked: Asked, kept: Kept) -> Listed:
     rows = board.select(select(names, told, order, ON_A_PAGE + 1), values)
     following = kept.keep(place(rows[ON_A_PAGE - 1], order)) if len(rows) > ON_A_PAGE else None
     return Listed(rows[:ON_A_PAGE], columns, following, count)
+
+
+def chosen(question: Asked, there: Collection[str]) -> tuple[str, ...]:
+    """The columns to show, of those there are; the usual ones when none of them is."""
+    return tuple(name for name in question.columns if name in there) or tuple(n for n in USUAL if n in there)
 
 
 def ordered(sort: str, types: dict[str, pa.DataType]) -> list[tuple[str, bool]]:
@@ -160,7 +165,7 @@ def place(row: Row, order: Sequence[tuple[str, bool]]) -> str:
 def as_file(board: Board, asked: Asked, kept: Kept) -> Iterator[str]:
     """All pages as CSV, by and by. BadQuery before the first line."""
     there, question = board.columns(PROFILE), opened(asked, kept)
-    columns = [name for name in question.columns or USUAL if name in there]
+    columns = chosen(question, there)
     told, values = conditions(board, question)
     sql = select(columns, told, ordered(question.sort, there))
     return lines(board, columns, sql, values)
