@@ -4,6 +4,7 @@ import dagster as dg
 
 from assets.customers import audience_specs, customer_assets
 from assets.deliveries import delivery_asset, vendor_specs
+from assets.freshness import fresh
 from assets.jobs import HERE, jobs
 from assets.plans import plan_asset
 from assets.resources import Day, Setup
@@ -17,15 +18,16 @@ def definitions(setup: Setup) -> dg.Definitions:
 
     ConfigError holds the mistakes of the project's files."""
     syncs = list(setup.project.syncs.values())
+    assets: list[dg.AssetsDefinition | dg.AssetSpec] = [
+        *table_assets(setup),
+        *customer_assets(setup),
+        *audience_specs(setup),
+        *(plan_asset(setup, sync) for sync in syncs),
+        *(delivery_asset(setup, sync) for sync in syncs),
+        *vendor_specs(setup),
+    ]
     return dg.Definitions(
-        assets=[
-            *table_assets(setup),
-            *customer_assets(setup),
-            *audience_specs(setup),
-            *(plan_asset(setup, sync) for sync in syncs),
-            *(delivery_asset(setup, sync) for sync in syncs),
-            *vendor_specs(setup),
-        ],
+        assets=fresh(setup, assets),
         jobs=jobs(setup),
         schedules=schedules(setup),
         sensors=sensors(setup),

@@ -36,6 +36,10 @@ def jobs(setup: Setup) -> list[Job]:
     ]
     if ORDERS & project.fed:
         made.append(follow_job(setup, touched(project)))
+    made += [
+        job(rescore(name), f"{name} at its own hours, and the profile that joins it", rescored(name), HERE)
+        for name in project.hours
+    ]
     return made + [
         job(deliver(sync), f"plan and deliver {sync.name}", pair(sync), HERE)
         for sync in project.syncs.values()
@@ -50,6 +54,15 @@ def job(name: str, what: str, selection: Iterable[dg.AssetKey], executor: dg.Exe
         tags={LANE: "night" if name == "nightly" else "hand"},
         executor_def=executor,
     )
+
+
+def rescore(score: str) -> str:
+    """The name of the job of a score that has hours of its own."""
+    return f"score_{score}"
+
+
+def rescored(score: str) -> list[dg.AssetKey]:
+    return [keys.table(score), keys.PROFILE]
 
 
 def deliver(sync: Sync) -> str:
@@ -84,8 +97,10 @@ def unscheduled(project: Project) -> list[Sync]:
 
 
 def night(project: Project) -> list[dg.AssetKey]:
-    """Everything, except that a sync with hours of its own is left to them."""
-    return base(project) + [key for sync in unscheduled(project) for key in pair(sync)]
+    """Everything, except that a sync or a score with hours of its own is left to them."""
+    own = {keys.table(name) for name in project.hours}
+    every = base(project) + [key for sync in unscheduled(project) for key in pair(sync)]
+    return [key for key in every if key not in own]
 
 
 ORDERS = {"orders", "order_lines"}

@@ -1,21 +1,17 @@
-"""When things run by themselves: the night, and every sync that has hours of its own."""
+"""When things run by themselves: the night, and every sync and score that has hours of its own."""
 
 import dagster as dg
 
-from assets.jobs import deliver
+from assets.jobs import deliver, rescore
 from assets.resources import Setup
-
-NIGHTLY = "0 2 * * *"
-"""UTC. After midnight, when a day is whole wherever most shops are, and before people come to work."""
 
 
 def schedules(setup: Setup) -> list[dg.ScheduleDefinition]:
-    """`nightly`, and one for each sync whose file has a `schedule`."""
-    made = [schedule(setup, "nightly", NIGHTLY)]
-    for sync in setup.project.syncs.values():
-        if sync.schedule:
-            made.append(schedule(setup, deliver(sync), sync.schedule))
-    return made
+    """`nightly`, one for each sync whose file has a `schedule`, one for each score whose file has."""
+    project = setup.project
+    own = {deliver(sync): sync.schedule for sync in project.syncs.values() if sync.schedule}
+    own |= {rescore(name): line for name, line in project.hours.items()}
+    return [schedule(setup, job, line) for job, line in {"nightly": project.settings.nightly, **own}.items()]
 
 
 def schedule(setup: Setup, job: str, cron: str) -> dg.ScheduleDefinition:
@@ -24,6 +20,6 @@ def schedule(setup: Setup, job: str, cron: str) -> dg.ScheduleDefinition:
         name=f"{job}_schedule",
         job_name=job,
         cron_schedule=cron,
-        execution_timezone="UTC",
+        execution_timezone=setup.project.settings.timezone,
         default_status=status,
     )

@@ -25,6 +25,7 @@ from octo_dagster.delivery.ledger import Ledger
 from octo_dagster.delivery.mapping import compiled
 from octo_dagster.delivery.plan import Folder
 from octo_dagster.errors import ConfigError
+from octo_dagster.hours import Cron, Zone
 from octo_dagster.scenarios.followed import scenario_state
 from octo_dagster.scenarios.scenario import Scenario
 from octo_dagster.scenarios.scenario import check as check_scenarios
@@ -34,7 +35,7 @@ from octo_dagster.scoring.measures.segments import Language
 from octo_dagster.scoring.profile import TABLE as PROFILE
 from octo_dagster.scoring.profile import origins
 from octo_dagster.scoring.rules import where_sql
-from octo_dagster.scoring.settings import FAR
+from octo_dagster.scoring.settings import FAR, hours_of
 from octo_dagster.scoring.written.files import written_scores
 from octo_dagster.serving.publish import Published, publish
 from octo_dagster.sync import Sync
@@ -54,6 +55,10 @@ class Settings(BaseModel):
     name: str = "project"
     language: Language = "en"
     """Of every label: `en` or `fr`."""
+    nightly: Cron = "0 2 * * *"
+    """When everything is worked out anew and delivered. After midnight, when a day is whole."""
+    timezone: Zone = "UTC"
+    """In which `nightly` and every `schedule` are meant."""
     serve: bool = False
     """Whether every run publishes the tables to the read API (`octo serve`) at its end."""
     shipped_scores: bool = False
@@ -127,6 +132,14 @@ class Project:
     def scores(self) -> Mapping[str, Score]:
         """Name → score, of those that can be worked out, each after those it reads."""
         return self.library.scores
+
+    @cached_property
+    def hours(self) -> Mapping[str, str]:
+        """Score → the cron line of its file's `schedule`, of those that have hours of their own. ConfigError
+        for one that is none."""
+        folder = self.root / "assets" / "scores"
+        told = {name: hours_of(folder / f"{name}.yaml") for name in self.scores}
+        return {name: line for name, line in told.items() if line}
 
     @cached_property
     def scenarios(self) -> Mapping[str, Scenario]:
@@ -224,6 +237,7 @@ class Project:
             *complaints(lambda: self.priorities),
             *complaints(lambda: self.roster),
             *complaints(lambda: self.scores),
+            *complaints(lambda: self.hours),
             *complaints(self.check_profile),
             *complaints(self.check_scenarios),
             *complaints(self.check_audiences),

@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from octo_dagster.destination import AnyDestination
+from octo_dagster.hours import Cron
 from octo_dagster.model import FieldType, Mode, Removal
 
 
@@ -121,8 +122,10 @@ class Sync(Frozen):
     guards: Guards = Guards()
     create_fields: bool = True
     """Whether missing fields are created at the destination before the first batch."""
-    schedule: str | None = None
-    """Cron, UTC; left out, the sync runs after every nightly recomputation."""
+    schedule: Cron | None = None
+    """Cron, in the project's time zone; left out, the sync runs after every nightly recomputation."""
+    fresh_within: float | None = Field(default=None, gt=0)
+    """Hours after which a delivery is called stale; left out, what `schedule` lets one expect."""
     verify: Share = 0.02
     """How much to read back after a delivery."""
     owners: tuple[str, ...] = ()

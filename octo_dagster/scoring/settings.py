@@ -14,8 +14,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from octo_dagster import document
 from octo_dagster.canonical import contracts as canonical
 from octo_dagster.errors import ConfigError
+from octo_dagster.hours import checked_cron
 from octo_dagster.score import Score, Tables
 from octo_dagster.scoring.sql import TYPES
+
+HOURS = "schedule"
+"""What every score's file may say besides its settings: a cron line, in the project's time zone."""
 
 FAR = date(9000, 1, 1)
 """A day no date among the settings is after: settings are tried before anybody knows the day of the run."""
@@ -27,10 +31,24 @@ def load_settings(score: Score, path: Path) -> dict[str, Any]:
 
 
 def raw_settings(path: Path) -> dict[str, Any]:
-    """What a score's YAML file says, unchecked; nothing when there is no file or only comments in it."""
+    """What a score's YAML file says of its settings, unchecked; nothing when there is no file or only
+    comments in it."""
     if not path.exists() or is_bare(path.read_text("utf-8")):
         return {}
-    return document.read(path)
+    told = document.read(path)
+    told.pop(HOURS, None)
+    return told
+
+
+def hours_of(path: Path) -> str | None:
+    """The cron line of a score's file, at which it is worked out instead of at night; None without one."""
+    if not path.exists() or is_bare(path.read_text("utf-8")):
+        return None
+    line = document.read(path).get(HOURS)
+    try:
+        return None if line is None else checked_cron(str(line))
+    except ValueError as wrong:
+        raise ConfigError(f"{path.name}: {HOURS}: {wrong}") from None
 
 
 def is_bare(text: str) -> bool:
