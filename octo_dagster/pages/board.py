@@ -64,9 +64,10 @@ class Board:
         """The rows a DuckDB query answers over the newest tables, `$name` in it bound from `params`, or `?`
         one after the other.
 
-        The answer is remembered until a table changes. duckdb.CatalogException for a table that is not
-        there: ask `has` first."""
-        marks = self.fresh()
+        The answer is remembered until a table it names changes. duckdb.CatalogException for a table that is
+        not there: ask `has` first."""
+        named = sql.lower()
+        marks = tuple(mark for mark in self.fresh() if mark[0].lower() in named)
         bound = tuple(sorted(params.items())) if isinstance(params, Mapping) else tuple(params)
         key = (sql, bound, marks)
         with self.lock:

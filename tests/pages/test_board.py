@@ -35,6 +35,17 @@ def test_a_new_version_is_seen_by_the_next_question(board: Board) -> None:
     assert board.select("select name from people") == [{"name": "Ada"}]
 
 
+def test_an_order_forgets_only_what_it_touches(board: Board) -> None:
+    """An answer over other tables is remembered when one table changes, whatever case names it."""
+    board.first.warehouse.replace("others", pa.table({"id": ["x"]}))
+    people, others = "select count(*) as n from PEOPLE", "select count(*) as n from others"
+    before = board.select(others)
+    assert board.one(people)["n"] == 2
+    board.first.warehouse.append("people", pa.table({"id": ["c"], "orders": [4]}))
+    assert board.select(others) is before
+    assert board.one(people)["n"] == 3
+
+
 def test_values_are_values(board: Board) -> None:
     """What is bound is never read as SQL, by name or by place."""
     evil = "a' or 1 = 1 --"
