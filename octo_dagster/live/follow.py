@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from octo_dagster.canonical.arrive import arrive
@@ -70,7 +70,8 @@ def follow(  # noqa: PLR0913 - every keyword is a choice of its own
     day = as_of or now.date()
     clock = Clock(progress)
     pulled = fetch(project, now, sources, clock, outside)
-    kept, rejected = judge(project, now, run, clock)
+    # An order placed since this run began, and pulled by it, is not in the future.
+    kept, rejected = judge(project, now + clock.passed(), run, clock)
     clock.step("look whom it touches")
     found = ways(list(project.scores.values()), project.warehouse, day, small)
     added = [PROFILE, *(name for name in found.live if project.scores[name].on_profile)]
@@ -155,6 +156,11 @@ class Clock:
         self.progress = progress
         self.seconds: dict[str, float] = {}
         self.open: tuple[str, float] | None = None
+        self.began = time.perf_counter()
+
+    def passed(self) -> timedelta:
+        """How long it has been since this clock began."""
+        return timedelta(seconds=time.perf_counter() - self.began)
 
     def step(self, name: str) -> None:
         """The step before is over, this one begins; with an empty name, none does."""

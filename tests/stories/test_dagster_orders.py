@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from connectors.sandbox.server import Sandbox
 from octo_dagster.errors import SourceError
+from octo_dagster.live.follow import follow
 from tests.stories.dagster_shop import DELIVERY, PLAN, Shop, address, checks, failure, metadata
 
 ASKED_FOR = dg.DagsterRunStatus.NOT_STARTED
@@ -118,6 +120,19 @@ def test_orders_in_a_row_share_a_run(shop: Shop) -> None:
     assert again.cursor == seen.cursor
     shop.instance.report_run_failed(begun)
     assert wanted(shop, again.cursor).run_key != request.run_key
+
+
+def test_an_order_placed_while_a_run_is_under_way(shop: Shop) -> None:
+    """What was placed after a run began, and pulled by it all the same, is not refused as of the future."""
+    assert shop.run("refresh_base").success
+    begun = datetime(2026, 4, 1)  # noqa: DTZ001 - naive UTC, as everywhere
+
+    def place(step: str) -> None:
+        if step == "pull shop.orders":
+            shop.buy(3, "2026-04-01 00:00:00.001")
+
+    done = follow(shop.project, begun, "live", progress=place)
+    assert (done.rejected, done.judged["orders"]) == (0, 1)
 
 
 def test_a_shop_that_cannot_be_reached(shop: Shop) -> None:
