@@ -169,3 +169,14 @@ def test_every_page_of_a_sync_is_for_everybody(tool: World, served: Served, visi
     for path in ("", "/owed", "/changes", f"/plans/{plan.id}"):
         page = visit(served, f"/syncs/customers{path}", language="fr", phone=True)
         assert page.evaluate(FAULTS) == [], path
+
+
+def test_when_it_runs_next(tool: World, served: Served) -> None:
+    """A sync's page and the list say when it is due by its file: its own hours, else those of the night."""
+    cookies = {"octo_session": served.session(may_act=False)}
+    tool.say(schedule="5 4 1 1 *")
+    assert "1 Jan 20" in httpx2.get(f"{served.address}/syncs", cookies=cookies).text
+    own = httpx2.get(f"{served.address}/syncs/customers", cookies=cookies).text
+    assert (", 04:05" in own, "with the night" in own) == (True, False)
+    tool.say(schedule=None)
+    assert "with the night" in httpx2.get(f"{served.address}/syncs/customers", cookies=cookies).text

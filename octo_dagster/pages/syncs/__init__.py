@@ -52,7 +52,7 @@ def syncs(request: Request) -> Response:
         request,
         "syncs/list.html",
         standings=figures.standings(project),
-        hours={name: hours(sync) for name, sync in project.syncs.items()},
+        hours={name: hours(project, sync) for name, sync in project.syncs.items()},
         dagster=Dagster.here(),
     )
 
@@ -68,7 +68,7 @@ def sync(request: Request, name: str) -> Response:
         "syncs/one.html",
         sync=one,
         standing=figures.standing(project.ledger, one),
-        hours=hours(one),
+        hours=hours(project, one),
         plans=preview.kept(project, name),
         runs=figures.runs(project.ledger, name),
         owed=figures.owed(project.ledger, name, LINES),
