@@ -28,6 +28,8 @@ from octo_dagster.delivery import guard
 from octo_dagster.delivery.ledger_tables import CHANGELOG
 from octo_dagster.delivery.plan import Options, Plan
 from octo_dagster.errors import ConfigError, OctoError
+from octo_dagster.ops import command as ops
+from octo_dagster.ops.rules import Alerts
 from octo_dagster.refresh import refresh
 from octo_dagster.scoring.explain import explain
 
@@ -38,6 +40,8 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(keys, name="keys")
+app.command("status")(ops.status)
+app.command("alerts")(ops.tell)
 console = Console(width=None if sys.stdout.isatty() else 140)  # a log has no edge to wrap at
 errors = Console(stderr=True)
 
@@ -70,6 +74,7 @@ def check(
     """Read every file and say everything that is wrong with it."""
     project = Project.here()
     project.check()
+    Alerts.of(project)
     if to_connect or only:
         syncs = [project.sync(name) for name in only or project.syncs]
         seen = [connect.look(sync, project) for sync in syncs]

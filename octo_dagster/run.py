@@ -154,7 +154,8 @@ def attempt(delivery: Delivery) -> Report:
         raise
     report = summed(delivery, fields, checked, error)
     status = "failed" if error or report.exit_code in (5, 6) else "done"
-    delivery.ledger.end_run(delivery.run, status, figures(report), report.error)
+    told = figures(report) | {"full": int(delivery.plan.options.full), "rows": delivery.plan.counts.rows}
+    delivery.ledger.end_run(delivery.run, status, told, report.error)
     return report
 
 

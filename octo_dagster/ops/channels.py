@@ -1,0 +1,141 @@
+"""Whom alerts are told to: a Slack webhook, people by email, any address by a signed POST."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import smtplib
+import time
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from email.message import EmailMessage
+from typing import Annotated, Literal
+
+import requests
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl
+
+from octo_dagster.destination import Secret
+from octo_dagster.errors import OctoError
+
+SECONDS = 10.0
+"""How long a channel may take to answer. What it did not take is told again."""
+
+
+class Untold(OctoError):
+    """A channel did not take a letter; it goes again. Says nothing of addresses, which may be secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One thing to tell. Holds counts and names of files, nothing of a customer."""
+
+    id: str
+    """The same for every try: who got it twice knows it by this."""
+    rule: str
+    subject: str
+    state: str
+    """firing, still firing, ok."""
+    what: str
+    at: datetime
+    link: str | None = None
+
+    @property
+    def title(self) -> str:
+        said = {"firing": "Alert", "still firing": "Still", "ok": "Recovered"}
+        return f"{said.get(self.state, self.state)}: {self.subject}: {self.rule.replace('_', ' ')}"
+
+    @property
+    def text(self) -> str:
+        """All of it, as a person reads it."""
+        lines = [self.title, self.what, f"{self.at:%Y-%m-%d %H:%M} UTC", self.link or ""]
+        return "\n".join(line for line in lines if line)
+
+
+class Channel(BaseModel, ABC):
+    """One entry of `channels` in `assets/alerts.yaml`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @abstractmethod
+    def tell(self, letter: Letter) -> None:
+        """Hand the letter over; when this returns, it was taken. Untold when it was not, or nobody knows."""
+
+
+class Slack(Channel):
+    """An incoming webhook of Slack, or of what speaks like it (Mattermost, Rocket.Chat)."""
+
+    type: Literal["slack"]
+    url: Secret
+
+    def tell(self, letter: Letter) -> None:
+        text = letter.text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        post(self.url.reveal(), json.dumps({"text": text}).encode(), {})
+
+
+class Webhook(Channel):
+    """Any address: the letter as JSON, signed as the webhook destination signs."""
+
+    type: Literal["webhook"]
+    url: HttpUrl
+    secret: Secret
+
+    def tell(self, letter: Letter) -> None:
+        body = json.dumps(asdict(letter) | {"at": letter.at.isoformat()}).encode()
+        at = str(int(time.time()))
+        signed = hmac.new(self.secret.reveal().encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
+        post(str(self.url), body, {"Octo-Signature": f"t={at},v1={signed}", "Idempotency-Key": letter.id})
+
+
+def post(url: str, body: bytes, headers: dict[str, str]) -> None:
+    try:
+        reply = requests.post(
+            url,
+            data=body,
+            headers={"Content-Type": "application/json", **headers},
+            timeout=SECONDS,
+            allow_redirects=False,
+        )
+    except (requests.RequestException, ValueError) as wrong:
+        raise Untold(type(wrong).__name__) from None
+    if not reply.ok or reply.is_redirect:
+        raise Untold(f"answered {reply.status_code}")
+
+
+class Email(Channel):
+    """People, through a server of yours. `tls`: `start` (587), `yes` from the first byte (465), `no`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    type: Literal["email"]
+    host: str
+    port: int = 587
+    tls: Literal["start", "yes", "no"] = "start"
+    user: str | None = None
+    password: Secret | None = None
+    from_: str = Field(alias="from")
+    to: tuple[str, ...] = Field(min_length=1)
+
+    def tell(self, letter: Letter) -> None:
+        message = EmailMessage()
+        message["Subject"], message["From"], message["To"] = letter.title, self.from_, ", ".join(self.to)
+        message["Message-ID"] = f"<{letter.id}@octo>"
+        message.set_content(letter.text)
+        kind = smtplib.SMTP_SSL if self.tls == "yes" else smtplib.SMTP
+        try:
+            with kind(self.host, self.port, timeout=SECONDS) as server:
+                self.hand_over(server, message)
+        except (smtplib.SMTPException, OSError) as wrong:
+            raise Untold(type(wrong).__name__) from None
+
+    def hand_over(self, server: smtplib.SMTP, message: EmailMessage) -> None:
+        if self.tls == "start":
+            server.starttls()
+        if self.user and self.password:
+            server.login(self.user, self.password.reveal())
+        if refused := server.send_message(message):
+            raise smtplib.SMTPRecipientsRefused(refused)
+
+
+AnyChannel = Annotated[Slack | Webhook | Email, Field(discriminator="type")]
