@@ -100,7 +100,7 @@ class World:
 
     def one_order(self) -> dict[str, float]:
         """Step → seconds it took, for an order placed at a random moment."""
-        time.sleep(self.chance.uniform(2, 9))
+        time.sleep(self.chance.uniform(2, 6))
         household = self.chance.choice(self.households())
         before = self.held(household)
         self.shop.place_order(household, Decimal("20.00"), now())
