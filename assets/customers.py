@@ -271,7 +271,7 @@ def of_profile(setup: Setup, made: ProfileReport) -> told.Told:
 
 def whole(setup: Setup, made: ProfileReport) -> dg.AssetCheckResult:
     """Held against the very version of `customers` that was joined."""
-    customers = setup.project.warehouse.table("customers", made.reads["customers"]).count()
+    customers = setup.project.warehouse.count("customers", made.reads["customers"])
     return dg.AssetCheckResult(
         check_name="row_count",
         asset_key=keys.PROFILE,

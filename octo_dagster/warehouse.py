@@ -106,9 +106,21 @@ class Warehouse:
             if GONE not in rows.column_names:
                 rows = rows.append_column(GONE, pa.repeat(pa.scalar(value=False), len(rows)))
             made = self.write(name, rows, "append", {**note(self.note(name)), "key": list(key)})
-            if len(self.table(name).file_uris()) > MANY:
-                self.compact(name, SMALL)
+            self.tidy(name)
             return made
+
+    def count(self, name: str, version: int | None = None) -> int:
+        """How many rows a reader of the newest, or of the named, version sees."""
+        table = self.table(name, version)
+        if LIVE not in pa.schema(table.schema().to_arrow()).names:
+            return int(table.count())
+        with self.connect({} if version is None else {name: version}, only=[name]) as connection:
+            return int(connection.sql(f'select count(*) from "{name}"').fetchall()[0][0])
+
+    def tidy(self, name: str) -> None:
+        """Merge the small parts of a table that has many."""
+        if len(self.table(name).file_uris()) > MANY:
+            self.compact(name, SMALL)
 
     def live(self, name: str, since: int) -> pa.Table:
         """The rows the live lane brought after version `since` and the night has not replaced, every one."""

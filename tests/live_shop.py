@@ -112,9 +112,15 @@ class LiveShop:
         with closing(sqlite3.connect(self.database)) as shop, shop:
             shop.execute(statement.replace(":tick", str(self.tick)), values)
 
-    def person(self, number: int, agreed: int = 1) -> None:
+    def person(self, number: int, agreed: int = 1, mail: str | None = None) -> None:
+        """A customer, new or changed."""
         self.run("delete from people where id = ?", f"c{number}")
-        self.run("insert into people values (?, ?, ?, :tick)", f"c{number}", f"c{number}@example.com", agreed)
+        self.run(
+            "insert into people values (?, ?, ?, :tick)",
+            f"c{number}",
+            mail or f"c{number}@example.com",
+            agreed,
+        )
 
     def order(self, number: int, who: int, day: str, total: str = "10.00", state: str = "completed") -> None:
         """A new order with two lines."""

@@ -58,6 +58,9 @@ def arrive(
     """Judge what came since; None when nothing did. Raises as `conform` does, and publishes nothing then.
     Busy when the night judged the table meanwhile."""
     feeding = [intake for intake in intakes if table in intake.tables]
+    for intake in feeding:
+        pulled(intake, table, warehouse)
+        warehouse.tidy(intake.raw(table))
     versions = {intake.raw(table): pulled(intake, table, warehouse) for intake in feeding}
     seen = warehouse.version(table)
     note = {} if seen is None else warehouse.note(table, seen)
@@ -126,8 +129,10 @@ class Arrival:
         raws = [intake.raw(table) for intake in self.feeding for table in intake.tables]
         with self.warehouse.connect(self.upto[0], only={*CONTRACTS, "rejected_rows", *raws}) as connection:
             self.ask(connection)
-            for number, intake in enumerate(self.feeding):
+            for intake in self.feeding:
                 self.narrow(connection, intake)
+            self.narrow_beside(connection)
+            for number, intake in enumerate(self.feeding):
                 connection.execute(judged(number, intake, self.table, connection, naive(now)))
             if len(self.feeding) > 1:
                 part_ways(connection, len(self.feeding))
@@ -215,6 +220,24 @@ class Arrival:
         )
         connection.execute(f"drop view {quoted(raw)}")
         connection.execute(f"create view {quoted(raw)} as from near_{raw}")
+
+    def narrow_beside(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """In place of the tables whose keys a row must name, what the rows at hand name of them."""
+        for field in CONTRACTS[self.table].fields:
+            whole = field.references or ""
+            columns = [intake.tables[self.table].columns.get(field.name) for intake in self.feeding]
+            plain = [c.from_ for c in columns if c and c.from_ and not (c.by or c.values)]
+            if whole not in self.upto[1] or len(plain) < len(self.feeding):
+                continue
+            named = " union ".join(
+                f"select {spelled(quoted(column))} as named from near_{intake.raw(self.table)}"
+                for intake, column in zip(self.feeding, plain, strict=True)
+            )
+            told = [name for (name,) in connection.execute(f"{named} limit {FEW + 1}").fetchall() if name]
+            if len(told) <= FEW:
+                listed = f"{field.name} in ({', '.join(map(literal, told))})" if told else "false"
+                connection.execute(f"create temp table of_{whole} as select * from {whole} where {listed}")
+                connection.execute(f"drop view {whole}; create view {whole} as from of_{whole}")
 
     def near(self, connection: duckdb.DuckDBPyConnection, raw: str, keys: Sequence[str]) -> str:
         """A condition on the bare first column that the asked keys fulfil, by which DuckDB passes over parts.

@@ -151,7 +151,7 @@ def retire(intakes: Sequence[Intake], warehouse: Warehouse) -> list[str]:
     fed = {(intake.name, table) for intake in intakes for table in intake.tables}
     tables = {table for _, table in fed}
     gone = [name for name in warehouse.names() if name in CONTRACTS and name not in tables]
-    emptied = [name for name in gone if warehouse.table(name).count()]
+    emptied = [name for name in gone if warehouse.count(name)]
     for name in emptied:
         warehouse.replace(name, CONTRACTS[name].arrow.empty_table())
     if "rejected_rows" in warehouse.names():

@@ -42,17 +42,24 @@ class Pulled:
 
 
 def pull(
-    intake: Intake, table: str, warehouse: Warehouse, now: datetime, outside: Outside = OUTSIDE
+    intake: Intake,
+    table: str,
+    warehouse: Warehouse,
+    now: datetime,
+    outside: Outside = OUTSIDE,
+    *,
+    reconcile: bool = True,
 ) -> Pulled:
     """Bring `raw_<source>_<table>` up to date. SourceError when the source cannot be read: nothing is
-    written then. ConfigError when a mapped column is not there. `now` (UTC) is kept as `_loaded_at`."""
+    written then. ConfigError when a mapped column is not there. `now` (UTC) is kept as `_loaded_at`.
+    Without `reconcile` nobody is asked for every key there is: what was deleted is found another time."""
     told = intake.tables[table]
     intake.finished(outside)
     check(intake, table)
     name = intake.raw(table)
     reading = intake.source.read(told.pull(state(warehouse, name, told), outside))
     rows = keep(name, reading, told, warehouse, now)
-    asks = told.deletes == "reconcile" and intake.source.lists_keys
+    asks = reconcile and told.deletes == "reconcile" and intake.source.lists_keys
     deleted = bury(intake, table, warehouse, now, outside) if asks else 0
     return Pulled(name, rows, deleted, warehouse.version(name))
 

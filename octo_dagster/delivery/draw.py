@@ -18,10 +18,11 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
+import sqlalchemy as sa
 
 from octo_dagster.delivery.compare import differing
 from octo_dagster.delivery.ledger import Ledger
-from octo_dagster.delivery.ledger_tables import MAYBE, UNSURE
+from octo_dagster.delivery.ledger_tables import MAYBE, SNAPSHOT, UNSURE
 from octo_dagster.delivery.mapping import Compiled, column, compiled, decoded
 from octo_dagster.delivery.plan import (
     ADDED,
@@ -124,7 +125,8 @@ class Drawing:
         return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:12]
 
     def onto(self, folder: Path, id_: str) -> Plan:
-        with self.warehouse.connect({self.sync.reads: self.version}, MEMORY) as connection:
+        read = {self.sync.reads: self.version}
+        with self.warehouse.connect(read, MEMORY, only=read) as connection:
             connection.execute("set preserve_insertion_order = false")
             self.tables(connection)
             self.write_invalid(connection, folder / "invalid.parquet")
@@ -148,7 +150,8 @@ class Drawing:
     def tables(self, connection: duckdb.DuckDBPyConnection) -> None:
         """`mapped`: every row as a record; `keyed`: its key and whether it will do, worked out once;
         `held`: what the ledger knows; `barred`: keys to leave alone; `fresh`: keys to add."""
-        connection.execute(f"create view mapped as {self.mapped('')}")
+        kind = "table" if self.options.near else "view"  # few rows are mapped once, many when they are needed
+        connection.execute(f"create {kind} mapped as {self.mapped(self.nearby())}")
         connection.execute(f"create table keyed as select key, reason, {self.chosen()} as chosen from mapped")
         connection.register("ledger_pages", self.held_reader())
         connection.execute("create table held as select * from ledger_pages")
@@ -182,12 +185,36 @@ class Drawing:
         schema = pa.schema({"key": pa.string(), "fingerprint": pa.string(), "owed": pa.bool_()})
 
         def pages() -> Iterator[pa.RecordBatch]:
-            for page in self.ledger.held(self.sync.name):
+            for page in self.held():
                 keys, prints, owed = (pa.array([row[n] for row in page], pa.string()) for n in range(3))
                 arrays = [keys, prints, owed.is_valid()]
                 yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 
         return pa.RecordBatchReader.from_batches(schema, pages())
+
+    def nearby(self) -> str:
+        """SQL for whether `near` lets a row of the table be looked at; empty when it lets every row."""
+        listed = ", ".join(quoted(key) for key in self.options.near)
+        return f"{self.sql.key} in ({listed})" if listed else ""
+
+    def held(self) -> Iterator[Sequence[Any]]:
+        """Pages of (key, fingerprint, owed) of what the ledger knows, or of what it knows of `near`."""
+        if not self.options.near:
+            yield from self.ledger.held(self.sync.name)
+            return
+        for start in range(0, len(self.options.near), PAGE):
+            known = self.ledger.rows(self.sync.name, self.options.near[start : start + PAGE])
+            yield [(key, row["fingerprint"], row["owed"]) for key, row in known.items()]
+
+    def everything(self, connection: duckdb.DuckDBPyConnection, near: int) -> tuple[int, int]:
+        """Of how many rows, and of how many records held, the plan is: those `near`, when every row is."""
+        if not self.options.near:
+            return near, one(connection, "select count(*) from held where fingerprint is not null")
+        held = sa.select(sa.func.count()).where(
+            SNAPSHOT.c.sync == self.sync.name, SNAPSHOT.c.fingerprint.is_not(None)
+        )
+        [found] = self.ledger.read(held)
+        return one(connection, f"select count(*) from ({self.mapped('')})"), int(found["count_1"])
 
     def mark_waiting(self, connection: duckdb.DuckDBPyConnection) -> None:
         connection.register("waiting_keys", pa.table({"key": pa.array(sorted(self.waiting), pa.string())}))
@@ -317,29 +344,35 @@ class Drawing:
         if room is not None:
             self.seen["passed"] += max(every - room, 0)
             keys += f" order by key limit {room}"
+        rows = (
+            f"from mapped where key in ({keys})"
+            if self.options.near
+            else self.mapped(f"{self.sql.key} in ({keys})")
+        )
         query = f"""select '{ADDED}' as kind, key, spelled, record, md5(record) as fingerprint,
                            cast(null as varchar) as before, cast(null as boolean) as created,
                            cast(null as varchar[]) as perhaps
-                    from ({self.mapped(f"{self.sql.key} in ({keys})")})"""
+                    from ({rows})"""
         for batch in connection.sql(query).to_arrow_reader(20_000):
             self.seen[ADDED] += batch.num_rows
             yield batch.cast(CHANGES)
 
     def counts(self, connection: duckdb.DuckDBPyConnection) -> Counts:
-        rows = one(connection, "select count(*) from keyed")
+        near = one(connection, "select count(*) from keyed")
+        rows, held = self.everything(connection, near)
         invalid = one(connection, "select count(*) from invalid")
         waiting = one(
             connection,
             """select count(*) from keyed m where m.key in (select key from waiting)
                and m.reason is null and m.key not in (select key from twice)""",
         )
-        outside = self.seen["passed"]
+        outside = self.seen["passed"] + rows - near
         if self.options.only:
-            outside += rows - invalid - waiting - one(connection, f"select count(*) from ({self.good()})")
+            outside += near - invalid - waiting - one(connection, f"select count(*) from ({self.good()})")
         sent = self.seen[ADDED] + self.seen[CHANGED]
         return Counts(
             rows=rows,
-            held=one(connection, "select count(*) from held where fingerprint is not null"),
+            held=held,
             added=self.seen[ADDED],
             changed=self.seen[CHANGED],
             removed=self.seen[REMOVED],

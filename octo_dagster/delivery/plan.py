@@ -45,6 +45,9 @@ class Options:
     """At most so many changes, for a careful first try. Never removes."""
     only: tuple[str, ...] = ()
     """Only these keys, as the destination spells them."""
+    near: tuple[str, ...] = ()
+    """Nothing but these keys, as they are compared, is looked at: all others count as left out, and the work
+    grows with these and not with the base. Whoever shares one of them is looked at too."""
 
 
 ORDINARY = Options()
@@ -129,7 +132,8 @@ class Folder:
             raise PlanStale(f"{sync}: there is no plan {plan}; draw a new one with `octo plan {sync}`")
         told = json.loads(header.read_text())
         told["counts"] = Counts(**told["counts"])
-        told["options"] = Options(**{**told["options"], "only": tuple(told["options"]["only"])})
+        listed = {name: tuple(told["options"].get(name, ())) for name in ("only", "near")}
+        told["options"] = Options(**{**told["options"], **listed})
         told["types"] = {name: FieldType(kind) for name, kind in told["types"].items()}
         return Plan(**told)
 

@@ -21,6 +21,7 @@ from octo_dagster.live.rescore import rescore
 from octo_dagster.live.touched import TABLES, touched
 from octo_dagster.live.ways import SMALL, Ways, ways
 from octo_dagster.scoring.profile import TABLE as PROFILE
+from octo_dagster.serving.touch import touch
 from octo_dagster.source import OUTSIDE, Outside
 
 
@@ -102,7 +103,7 @@ def fetch(
         for intake in project.intakes.values():
             if table in intake.tables and (sources is None or intake.name in sources):
                 clock.step(f"pull {intake.name}.{table}")
-                done.append(pull(intake, table, project.warehouse, now, outside))
+                done.append(pull(intake, table, project.warehouse, now, outside, reconcile=False))
     return tuple(done)
 
 
@@ -134,8 +135,8 @@ def work(
     when: tuple[date, Mapping[str, int]],
     clock: Clock,
 ) -> tuple[tuple[str, ...], int]:
-    """Scores, profile rows and audiences of the touched customers: the scores that were worked out, and the
-    profile's version. What waits for the night is told in `found.left`."""
+    """Scores, profile rows, audiences and served rows of the touched customers: the scores that were worked
+    out, and the profile's version. What waits for the night is told in `found.left`."""
     day, covered = when
     clock.step("score")
     done = rescore(project.scores, found, project.warehouse, customers, day, covered)
@@ -146,6 +147,9 @@ def work(
     clock.step("audiences")
     if why := reenter(project, customers):
         found.left["audiences"] = why
+    if project.settings.serve:
+        clock.step("serve")
+        touch(project.warehouse, project.home)
     return done, version
 
 

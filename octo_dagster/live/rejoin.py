@@ -24,7 +24,8 @@ def rejoin(project: Project, customers: Sequence[str], day: date, covered: Mappi
     the night made it anew meanwhile."""
     joined = [score for score in project.told_scores if score.on_profile]
     held = project.warehouse.schema(PROFILE).names
-    with near(project.warehouse, customers, {score.name for score in joined}) as connection:
+    wanted = {"customers", "orders", *(score.name for score in joined)}
+    with near(project.warehouse, customers, wanted) as connection:
         for score in joined:
             narrow(connection, score.name, "customer_id", "touched")
         rows = connection.sql(profile_sql(joined, day)).to_arrow_table()

@@ -1,14 +1,27 @@
-"""What a run of the live lane touched, to one tool: a plan of those customers alone, carried out."""
+"""What was touched, to one tool: a plan of those customers alone, carried out.
+
+How far a tool has been told is kept in a file, moved on only when everything that was planned was accepted or
+refused row by row. So a run that stops anywhere leaves its customers owed to the next.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Collection
+from pathlib import Path
 
 from octo_dagster.config import Project
 from octo_dagster.delivery.courier import Surroundings
+from octo_dagster.delivery.mapping import compiled
+from octo_dagster.delivery.plan import Options
 from octo_dagster.live.follow import Followed
+from octo_dagster.live.touched import among, put
 from octo_dagster.run import Report, carry_out, prepare
 from octo_dagster.sync import Sync
+from octo_dagster.warehouse import scan
+
+MOST = 20_000
+"""Keys beyond which every customer is compared, as at night."""
 
 
 def send(
@@ -20,7 +33,56 @@ def send(
 ) -> Report | None:
     """Plan and deliver what changed of the customers touched by this run and by those whose delivery failed;
     None when there is nobody. Raises what `carry_out` raises: whoever is not delivered stays owed."""
-    if followed.version is None:
+    told = Told(project.home / "live" / f"{sync.name}.json")
+    version = project.warehouse.existing(sync.reads)
+    customers = {*followed.customers, *owed(project, sync, told.version())}
+    keys = keys_of(project, sync, customers) if customers else ()
+    if not keys:
         return None
-    plan = prepare(sync, project, around=around)
-    return carry_out(plan, sync, project, around=around, progress=progress)
+    options = Options(near=tuple(sorted(keys))) if len(keys) <= MOST else Options()
+    plan = prepare(sync, project, options, around)
+    report = carry_out(plan, sync, project, around=around, progress=progress)
+    if report.exit_code in (0, 4):
+        told.keep(min(version, plan.version))
+    return report
+
+
+def owed(project: Project, sync: Sync, since: int) -> set[str]:
+    """The customers of whom the sync's table got a row after a version and since the night."""
+    rows = project.warehouse.live(sync.reads, since)
+    return set(rows.column("customer_id").to_pylist()) if "customer_id" in rows.column_names else set()
+
+
+def keys_of(project: Project, sync: Sync, customers: Collection[str]) -> set[str]:
+    """The keys, as they are compared, of every row these customers have or had since the night: whoever
+    changed his address is found under the old one too, to be removed there."""
+    warehouse = project.warehouse
+    schema = warehouse.schema(sync.reads)
+    if "customer_id" not in schema.names:
+        return set()
+    key = compiled(sync, schema).key
+    files = warehouse.table(sync.reads).file_uris()
+    with warehouse.connect(only=()) as connection:
+        put(connection, "touched", "customer_id", customers)
+        found = connection.sql(
+            f"select distinct {key} from {scan(files)} where {among(connection, 'customer_id', 'touched')}"
+        ).fetchall()
+    return {key for (key,) in found if key}
+
+
+class Told:
+    """Up to which version of its table a tool has been told of touched customers."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def version(self) -> int:
+        """The version; -1 when nothing is known, and everything since the night is owed."""
+        return int(json.loads(self.path.read_text())["version"]) if self.path.exists() else -1
+
+    def keep(self, version: int) -> None:
+        """Remember it, in one piece."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        draft = self.path.with_suffix(".draft")
+        draft.write_text(json.dumps({"version": version}))
+        draft.replace(self.path)

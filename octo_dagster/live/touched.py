@@ -65,14 +65,15 @@ def among(connection: duckdb.DuckDBPyConnection, column: str, table: str) -> str
 
 
 def near(
-    warehouse: Warehouse, customers: Sequence[str], others: Collection[str] = ()
+    warehouse: Warehouse, customers: Sequence[str], wanted: Collection[str]
 ) -> duckdb.DuckDBPyConnection:
-    """The warehouse with the `customers`, `orders` and `order_lines` of some customers only, and `others` as
-    they are; `touched` holds the customers' ids."""
-    connection = warehouse.connect(only={*TABLES, *others})
+    """The wanted tables of the warehouse; `customers`, `orders` and `order_lines` with these customers' rows
+    only. `touched` holds their ids."""
+    needed = {*wanted, "orders"} if "order_lines" in wanted else {*wanted}
+    connection = warehouse.connect(only=needed)
     put(connection, "touched", "customer_id", customers)
     for table in TABLES:
-        if table in warehouse.names():
+        if table in needed & set(warehouse.names()):
             by, of = ("order_id", "orders") if table == "order_lines" else ("customer_id", "touched")
             narrow(connection, table, by, of)
     return connection
