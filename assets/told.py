@@ -85,6 +85,7 @@ def conformed(done: Conformed) -> Told:
             "rejected": done.rejected,
             "reasons": figures(done.reasons),
             "warehouse_version": done.version,
+            "page": page("/quality"),
         }
     )
 
@@ -170,6 +171,7 @@ def plan(drawn: Plan, lines: Iterable[Line], trips: Sequence[str], invalid: Mapp
             "invalid": figures(invalid),
             "refused_by_guards": table({"guard": trip} for trip in trips),
             "how_to_deliver": dg.MetadataValue.md(advice(drawn, trips)),
+            "page": page(f"/syncs/{drawn.sync}/plans/{drawn.id}"),
         }
     )
 
@@ -218,6 +220,7 @@ def delivery(report: Report, reasons: Mapping[str, int]) -> Told:
             "read_back_different": len(report.verified.drifts) if report.verified else None,
             "fields_created": ", ".join(report.fields.created) or None,
             "sandbox": sandbox(),
+            "page": page(f"/syncs/{report.sync}"),
         }
     )
 

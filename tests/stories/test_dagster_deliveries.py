@@ -144,6 +144,16 @@ def test_a_dry_run_writes_nothing(desk: Desk) -> None:
     assert not done.get_asset_check_evaluations()
 
 
+def test_dagster_leads_to_the_pages(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where OCTO_PAGES says where the pages are, a plan and a delivery lead to theirs."""
+    monkeypatch.setenv("OCTO_PAGES", "https://octo.example.org")
+    desk.world.have(rows(1))
+    done = desk.run()
+    plan = metadata(done, PLAN)
+    assert plan["page"].value == f"https://octo.example.org/syncs/customers/plans/{plan['plan'].value}"
+    assert metadata(done, DELIVERY)["page"].value == "https://octo.example.org/syncs/customers"
+
+
 def test_careful_first_try_and_full_resync(desk: Desk) -> None:
     """`limit`, `only` and `scope` of the launchpad reach the tool; a full resync needs a person's word."""
     desk.world.have(rows(*range(10)))
