@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -14,11 +14,13 @@ from urllib.parse import quote
 
 import requests
 
-from octo_dagster.errors import Fatal, Unanswered
+from octo_dagster.errors import Fatal, Retryable, Unanswered
 
 HOST = "https://api.brevo.com"
 PAGE = 1000
 """Most contacts in one page of `GET /contacts`; `…/lists/{id}/contacts` would give 500."""
+STEPS_BACK = 5
+"""How often a list may move under its reader before he comes upon somebody new."""
 FOLDERS_PAGE = 50
 
 Contact = Mapping[str, Any]
@@ -97,20 +99,38 @@ class Api:
         """The list's contacts that matter to these keys, in the fewest calls: pages, or one by one.
 
         More contacts than asked for may come. `since` leaves out what was not modified after it."""
-        left, offset, total = {fold(key) for key in keys}, 0, 2 * PAGE
-        while left and offset < total:
-            if len(left) <= -(-(total - offset) // PAGE):
+        left, pages = {fold(key) for key in keys}, self.pages(list_id, since)
+        more: int | None = 2 * PAGE
+        while left and more is not None:
+            if len(left) <= -(-more // PAGE):
                 single = (self.contact(key) for key in sorted(left))
                 yield from (found for found in single if found and list_id in found["listIds"])
                 return
-            page = self.page(list_id, offset, since)
-            if not page["contacts"]:
-                return
-            for found in page["contacts"]:
+            contacts, more = next(pages, ((), None))
+            for found in contacts:
                 if list_id in found["listIds"]:
                     left -= names(found)
                     yield found
-            offset, total = offset + PAGE, int(page["count"])
+
+    def pages(self, list_id: int, since: datetime | None) -> Iterator[tuple[Sequence[Contact], int]]:
+        """A list's contacts, every one at least once whoever leaves it meanwhile, and how many are to come.
+
+        All behind somebody who leaves move up, and one of them over the edge of the page that was read. So a
+        page begins with the last of the one before; where it does not, the reader steps back. Retryable when
+        the list moves faster than that."""
+        offset = last = stepped = 0
+        while stepped <= STEPS_BACK:
+            page = self.page(list_id, offset, since)
+            contacts, more = page["contacts"], int(page["count"]) - offset - PAGE
+            if offset and (contacts[0]["id"] > last if contacts else more <= -PAGE):
+                offset, stepped = max(0, offset - PAGE + 1), stepped + 1
+                continue
+            yield contacts, max(0, more)
+            if more <= 0 or not contacts:
+                return
+            stepped = 0 if contacts[-1]["id"] > last else stepped
+            offset, last = offset + PAGE - 1, max(last, contacts[-1]["id"])
+        raise Retryable("brevo: the list changes faster than it can be read")
 
     def page(self, list_id: int, offset: int, since: datetime | None) -> Any:
         """Oldest first, so that a contact added meanwhile moves none to another page."""

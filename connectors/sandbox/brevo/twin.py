@@ -6,7 +6,7 @@ The twin follows `brevo-python` 5.1 where the published OpenAPI file of 2024 is 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from werkzeug.exceptions import HTTPException
@@ -34,6 +34,8 @@ class Brevo(Events):
         """How many looks find it unfinished after that."""
         self.deaf_to_false = False
         """Whether an import treats `false` as empty, as reported (sendinblue/APIv3-python-library #95)."""
+        self.meanwhile: Callable[[int], None] | None = None
+        """Called after every page of contacts, with the offset it began at: an edit of somebody else's."""
         self.quota = 10
         """Calls in a second, as the headers state them."""
         self.bodies: list[tuple[str, str, Any]] = []
@@ -83,7 +85,10 @@ class Brevo(Events):
                 self.work()
                 if request.method != "GET":
                     self.bodies.append((request.method, request.path, request.get_json(silent=True)))
-            return self.metered(super().answer(request), left=self.quota - 1, reset=1)
+            reply = super().answer(request)
+            if self.meanwhile and request.method == "GET" and request.path.endswith("/contacts"):
+                self.meanwhile(int(request.args.get("offset", "0")))
+            return self.metered(reply, left=self.quota - 1, reset=1)
         except Refused as refused:
             return self.metered(said(refused.body, refused.status), left=self.quota - 1, reset=1)
 

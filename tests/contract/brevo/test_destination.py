@@ -385,3 +385,35 @@ def test_a_full_batch_fits_the_vendors_body(desk: Desk) -> None:
     assert call.bytes < 8_000_000
     refused = desk.api.call("POST", "/contacts/import", {"fileBody": "x" * 10_000_000, "listIds": [1]})
     assert (refused.status_code, refused.json()["code"]) == (400, "invalid_parameter")
+
+
+def test_nobody_is_passed_over_while_others_leave(desk: Desk) -> None:
+    """Twenty leave the list with every page of it that is read: all who stay are found."""
+    keys: dict[str, Fields] = {f"old{number}@example.com": {"RFM": "x"} for number in range(2_500)}
+    desk.do(Op.UPSERT, keys)
+    (list_id,) = desk.contact("old0@example.com").lists
+
+    def leave(offset: int) -> None:
+        for number in range(offset // 10, offset // 10 + 20):
+            desk.contact(f"old{number}@example.com").lists.discard(list_id)
+
+    desk.twin.meanwhile = leave
+    wanted = [f"old{number}@example.com" for number in range(900, 1_100)]
+    assert len(desk.destination.read(desk.api, wanted, ["RFM"])) == len(wanted)
+
+
+def test_a_list_that_never_stands_still_is_not_believed(desk: Desk) -> None:
+    """Where every page has moved before the next is read, nothing is claimed of anybody: it goes again later."""
+    desk.do(Op.UPSERT, {f"old{number}@example.com": {"RFM": "x"} for number in range(2_500)})
+    here = desk.contact("old0@example.com").lists
+
+    def turn(offset: int) -> None:
+        for number in range(1_200):
+            contact = desk.contact(f"old{number}@example.com")
+            contact.lists = set() if contact.lists else set(here)
+
+    desk.twin.meanwhile = turn
+    with pytest.raises(Retryable, match="changes faster than it can be read"):
+        desk.destination.read(
+            desk.api, [f"old{number}@example.com" for number in range(2_400, 2_500)], ["RFM"]
+        )
