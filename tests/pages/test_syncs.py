@@ -180,3 +180,13 @@ def test_when_it_runs_next(tool: World, served: Served) -> None:
     assert (", 04:05" in own, "with the night" in own) == (True, False)
     tool.say(schedule=None)
     assert "with the night" in httpx2.get(f"{served.address}/syncs/customers", cookies=cookies).text
+
+
+def test_alarms_stand_above_the_list(tool: World, served: Served) -> None:
+    """What fires, and what is older than its hours let it be, is said above the syncs with a link to it."""
+    tool.have(rows(1, 2)).deliver()
+    tool.say(fresh_within=0.000_000_1)
+    cookies = {"octo_session": served.session(may_act=False), "octo_language": "en"}
+    told = httpx2.get(f"{served.address}/syncs", cookies=cookies).text
+    assert "What needs looking at" in told
+    assert "nothing good since" in told
