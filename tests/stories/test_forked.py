@@ -14,7 +14,9 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.reconstruct import ReconstructableRepository
 from dagster._core.launcher import LaunchRunContext, WorkerStatus
+from dagster._core.run_coordinator import SubmitRunContext
 
+from assets.live.coordinator import LiveFirst
 from assets.live.launcher import LANE, ForkedRunLauncher, connected, worker
 
 SETTINGS = """
@@ -23,6 +25,7 @@ run_launcher:
   module: assets.live.launcher
   class: ForkedRunLauncher
   config: {module: forked_jobs}
+run_coordinator: {module: assets.live.coordinator, class: LiveFirst}
 """
 JOBS = Path(__file__).parents[1] / "forked_jobs.py"
 ENDED = dg.DagsterRunStatus
@@ -41,12 +44,16 @@ class Lane:
         assert isinstance(launcher, ForkedRunLauncher)
         return launcher
 
-    def launch(self, job: str) -> str:
-        """Start a run of a job of `forked_jobs`; its id."""
+    def asked(self, job: str) -> dg.DagsterRun:
+        """A run of a job of `forked_jobs` that nobody has started."""
         repository = ReconstructableRepository.for_module("forked_jobs", "defs", str(self.folder / "assets"))
         origin = repository.get_reconstructable_job(job).get_python_origin()
         definition = repository.get_definition().get_job(job)
-        run = self.instance.create_run_for_job(definition, tags={LANE: "live"}, job_code_origin=origin)
+        return self.instance.create_run_for_job(definition, tags={LANE: "live"}, job_code_origin=origin)
+
+    def launch(self, job: str) -> str:
+        """Start a run; its id."""
+        run = self.asked(job)
         self.launcher.launch_run(LaunchRunContext(run, workspace=None))
         return run.run_id
 
@@ -116,6 +123,20 @@ def test_a_forked_run(lane: Lane) -> None:
     os.kill(lane.pid(killed), signal.SIGKILL)
     lane.ends(killed, ENDED.FAILURE)
     assert lane.launcher.parents == [parent]
+
+
+@pytest.mark.prove
+def test_one_live_run_at_a_time(lane: Lane) -> None:
+    """A live run that is alone begins beside the queue; one that is not has to queue."""
+    coordinator = lane.instance.run_coordinator
+    assert isinstance(coordinator, LiveFirst)
+    first = lane.asked("lingering")
+    assert coordinator.alone(first)
+    coordinator.submit_run(SubmitRunContext(first, workspace=None))  # type: ignore[arg-type] # it needs none
+    assert lane.said(first.run_id) == "here"
+    assert not coordinator.alone(lane.asked("saying"))
+    assert lane.launcher.terminate(first.run_id)
+    lane.ends(first.run_id, ENDED.CANCELED)
 
 
 @pytest.mark.prove
