@@ -11,6 +11,7 @@ from assets.resources import Day, Setup
 from assets.schedules import schedules
 from assets.sensors import sensors
 from assets.tables import table_assets
+from assets.watch import watchers
 
 
 def definitions(setup: Setup) -> dg.Definitions:
@@ -30,7 +31,7 @@ def definitions(setup: Setup) -> dg.Definitions:
         assets=fresh(setup, assets),
         jobs=jobs(setup),
         schedules=schedules(setup),
-        sensors=sensors(setup),
+        sensors=[*sensors(setup), *watchers(setup)],
         resources={"day": Day(as_of=setup.as_of)},
         executor=HERE,
     )

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pyarrow as pa
 import sqlalchemy as sa
 
 from octo_dagster.config import Project
@@ -92,11 +93,17 @@ def of_source(project: Project, name: str, now: datetime, firing: Firing) -> Sta
         return made
     raws = [project.intakes[name].raw(table) for table in project.intakes[name].tables]
     known = [raw for raw in raws if project.warehouse.version(raw) is not None]
-    with project.warehouse.connect(only=["rejected_rows", *known]) as connection:
+    with project.warehouse.connect(only=["rejected_rows"]) as connection:
         query = "select count(*) from rejected_rows where source = $1"
         (refused,) = connection.execute(query, [name]).fetchone() or (0,)
-        rows = sum(connection.sql(f'from "{raw}"').count("*").fetchall()[0][0] for raw in known)
+    rows = sum(counted(project, raw) for raw in known)
     return replace(made, counts={"rejected": refused, "rows": rows})
+
+
+def counted(project: Project, table: str) -> int:
+    """How many rows the table's files hold, as its log tells without reading one."""
+    files = pa.table(project.warehouse.table(table).get_add_actions(flatten=True))
+    return sum(files.column("num_records").to_pylist())
 
 
 def of_table(

@@ -52,7 +52,8 @@ def lines(defs: dg.Definitions) -> Iterator[str]:
         yield f"  {schedule.name}: {schedule.cron_schedule} {schedule.execution_timezone} → {schedule.job_name}"
     yield "sensors:"
     for sensor in sorted(repository.sensor_defs, key=lambda sensor: sensor.name):
-        yield f"  {sensor.name}: every {sensor.minimum_interval_seconds} s → {sensor.job_name}"
+        target = sensor.job_name if sensor.targets else "no run"
+        yield f"  {sensor.name}: every {sensor.minimum_interval_seconds} s → {target}"
 
 
 def people(spec: dg.AssetSpec) -> str:

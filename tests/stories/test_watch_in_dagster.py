@@ -1,0 +1,53 @@
+"""The sensor `watch` under Dagster: a real shop whose nightly run fails, then does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from connectors.sandbox.server import Sandbox
+from octo_dagster.ops import alerts
+from octo_dagster.ops.status import status
+from tests.stories.dagster_shop import TODAY, Shop
+from tests.vendors.webhook import WEBHOOK
+
+
+def looked(shop: Shop) -> str:
+    """What one look of the sensor says."""
+    defs = shop.definitions
+    sensor = defs.resolve_sensor_def("watch")
+    context = dg.build_sensor_context(instance=shop.instance, repository_def=defs.get_repository_def())
+    return str(sensor.evaluate_tick(context).skip_message)
+
+
+def test_a_failed_run_fires_and_the_sync_that_went_well_is_in_the_log(
+    tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job of Dagster that failed before any delivery began fires; one that did well is told of as done, its
+    source counted, and its log is in the warehouse."""
+    for name, value in WEBHOOK.env.items():
+        monkeypatch.setenv(name, value)
+    with dg.DagsterInstance.ephemeral(str(tmp_path / "dagster")) as instance:
+        shop = Shop(tmp_path, sandbox, instance).open(4)
+        (tmp_path / "shop.sqlite").rename(tmp_path / "away.sqlite")
+        failed = shop.definitions.resolve_job_def("refresh_base").execute_in_process(
+            instance=instance, raise_on_error=False
+        )
+        assert not failed.success
+        looked(shop)
+        assert {
+            (row["rule"], row["subject"], row["state"]) for row in alerts.listed(shop.project.ledger)
+        } == {("failed", "job refresh_base", "firing")}
+        (tmp_path / "shop.sqlite").unlink(missing_ok=True)
+        (tmp_path / "away.sqlite").rename(tmp_path / "shop.sqlite")
+        assert shop.definitions.resolve_job_def("refresh_base").execute_in_process(instance=instance).success
+        job = shop.definitions.resolve_job_def("deliver_" + next(iter(shop.project.syncs)))
+        assert job.execute_in_process(instance=instance).success
+        assert "1 runs, 4 lines" in looked(shop)
+        found = {one.kind: one for one in status(shop.project, TODAY.replace(tzinfo=None))}
+        assert {one.outcome for one in found.values()} == {"done"}
+        assert found["sync"].counts["planned"] == 4
+        assert found["source"].counts["rejected"] == 0
+        assert found["source"].counts["rows"] > 4
