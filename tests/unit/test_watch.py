@@ -50,7 +50,8 @@ def test_a_database_that_rings(postgres: sa.Engine, monkeypatch: pytest.MonkeyPa
         shop.execute(sa.text("insert into lines values (1), (2); insert into bells values (1)"))
         assert not rings()
         shop.commit()
-        deadline = time.monotonic() + 20  # the server tells those who listen right after it answered the commit
+        # the server tells those who listen right after it answered the commit
+        deadline = time.monotonic() + 20
         while not rings():
             assert time.monotonic() < deadline
             time.sleep(0.01)
