@@ -113,8 +113,8 @@ class Batch:
     holds: Callable[[Iterable[str]], Collection[str]] = field(
         default=lambda keys: (), repr=False, compare=False
     )
-    """Those of these keys, as the ledger compares them, that the ledger says are held. Where
-    several keys may name one record, a destination asks.
+    """Those of these keys, as the ledger compares them, that the ledger says are held. Where several keys may
+    name one record, a destination asks."""
 
     @property
     def keys(self) -> tuple[str, ...]:
