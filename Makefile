@@ -41,7 +41,7 @@ peers:              ## other people's packages the scores are measured beside, a
 	$(PEERS)/python -m pip install --quiet --disable-pip-version-check --no-deps lifetimes==0.11.3
 
 prove: .venv/ready  ## the slow proofs, whole: every crash, every fault
-	OCTO_PROVE=all $(BIN)/python -m pytest -n 2 --dist worksteal -m prove tests
+	OCTO_PROVE=all $(BIN)/python -m pytest -n 2 --dist worksteal -m "prove or whole" tests
 
 oldest:             ## the suite on the oldest DuckDB we promise to run on
 	test -x $(OLDEST)/python || $(PYTHON) -m venv .venv-oldest

@@ -34,6 +34,15 @@ class Clock:
         self.at += timedelta(seconds=seconds)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What is proven whole only is left out of every other run."""
+    if os.environ.get("OCTO_PROVE") == "all":
+        return
+    left = [item for item in items if item.get_closest_marker("whole")]
+    items[:] = [item for item in items if item not in left]
+    config.hook.pytest_deselected(items=left)
+
+
 @pytest.fixture(autouse=True)
 def _no_settings_leak_in(monkeypatch: pytest.MonkeyPatch) -> None:
     """A developer's OCTO_* settings and proxies must not change what a test does."""

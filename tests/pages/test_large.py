@@ -43,7 +43,7 @@ def grown(from_: Warehouse, to: Warehouse) -> None:
             to.replace(name, connection.sql(told).to_arrow_reader(200_000), from_.note(name))
 
 
-@pytest.mark.prove
+@pytest.mark.whole
 def test_pages_of_a_million_customers_open_at_once(shop: Served, tmp_path: Path) -> None:
     """Each page costs two processor seconds when the tables have changed, and next to nothing after that."""
     large = Project(shop.project.root, tmp_path / "home")

@@ -40,6 +40,7 @@ def test_from_a_reason_to_its_rows(shop: Served, visit: Visit) -> None:
     page.get_by_role("link", name="orders.customer_id: unknown").click()
     assert "tables.orders.columns.customer_id" in page.locator("main").inner_text()
     assert page.locator("tbody tr").count() == 25
+    page.wait_for_load_state()
     assert page.evaluate(FAULTS) == []
     page.goto("/quality")
     page.get_by_role("link", name="customers.key: no key").click()

@@ -70,7 +70,7 @@ def until(true: object, process: subprocess.Popen[bytes]) -> None:
         time.sleep(0.5)
 
 
-@pytest.mark.prove
+@pytest.mark.whole
 def test_the_button_starts_dagsters_run(
     refused: World, visit: Visit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -125,7 +125,7 @@ def test_a_forked_run(lane: Lane) -> None:
     assert lane.launcher.parents == [parent]
 
 
-@pytest.mark.prove
+@pytest.mark.whole
 def test_one_live_run_at_a_time(lane: Lane) -> None:
     """A live run that is alone begins beside the queue; one that is not has to queue."""
     coordinator = lane.instance.run_coordinator
@@ -139,7 +139,7 @@ def test_one_live_run_at_a_time(lane: Lane) -> None:
     lane.ends(first.run_id, ENDED.CANCELED)
 
 
-@pytest.mark.prove
+@pytest.mark.whole
 def test_a_parent_that_is_killed(lane: Lane) -> None:
     """Its runs live on and can be ended, a dead one is found out by its file, and the next run gets a new
     parent."""
@@ -158,7 +158,7 @@ def test_a_parent_that_is_killed(lane: Lane) -> None:
     lane.ends(lane.launch("saying"), ENDED.SUCCESS)
 
 
-@pytest.mark.prove
+@pytest.mark.whole
 def test_a_changed_file(lane: Lane) -> None:
     """A run that is asked for after a file changed is of the changed definitions."""
     assert lane.said(lane.launch("saying")).startswith("first ")
@@ -168,7 +168,7 @@ def test_a_changed_file(lane: Lane) -> None:
     assert len(lane.launcher.parents) == 1
 
 
-@pytest.mark.prove
+@pytest.mark.whole
 def test_a_parent_ends_with_who_started_it(lane: Lane) -> None:
     """When the process that started it is gone, so is the parent; what it was listening on is refused."""
     lane.launcher.warm()

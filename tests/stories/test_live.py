@@ -70,7 +70,7 @@ def test_whatever_comes_it_is_as_worked_out_whole(shop: LiveShop, tmp_path: Path
     same(shop, tmp_path, set(done.customers), set(done.scored))
 
 
-@pytest.mark.prove
+@pytest.mark.whole
 @pytest.mark.parametrize("small", [0, 10_000])
 @pytest.mark.parametrize("seed", range(12))
 def test_whatever_comes_after_whatever(shop: LiveShop, tmp_path: Path, seed: int, small: int) -> None:

@@ -152,7 +152,7 @@ class Interrupted(Warehouse):
 
 
 SLOW = [
-    pytest.param(table, marks=pytest.mark.prove) for table in ("raw_shop_order_lines", "customers", "rfm")
+    pytest.param(table, marks=pytest.mark.whole) for table in ("raw_shop_order_lines", "customers", "rfm")
 ]
 
 
