@@ -99,9 +99,10 @@ def own_shop(finished_shop: Path, tmp_path: Path) -> Iterator[Served]:
         yield served
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """One browser for all tests of this process."""
+    """One browser for the tests of a file. Not for longer: while playwright is at work its event loop runs,
+    and nothing else in the process could run another (Dagster does)."""
     if not CHROMIUM.exists():
         pytest.skip(f"there is no browser at {CHROMIUM}")
     with sync_playwright() as playwright:

@@ -26,7 +26,7 @@ from tests.world import World, row
 pytestmark = pytest.mark.prove
 
 WHOLE = os.environ.get("OCTO_PROVE") == "all"
-KILLS = 55 if WHOLE else 2
+KILLS = 55 if WHOLE else 1
 """Kills for each vendor and ledger."""
 
 PAIRS = [(v, "sqlite") for v in VENDORS] + [(v, "postgres") for v in (VENDORS if WHOLE else VENDORS[-1:])]
