@@ -189,16 +189,16 @@ VENDORS = (
         key_from="customer_id",
         quota=100 * 100 / 10,
     ),
-    Vendor(  # spreadsheets:batchUpdate: of any size; 2 MB is advised, 10,000 of these rows (191 bytes)
+    Vendor(  # spreadsheets:batchUpdate: of any size; 2 MB is advised, which is 5,000 rows of eight cells
         "google sheets",
         SHEETS,
         "customer_id",
         plain(),
         r"^POST .*:batchUpdate$",
-        a_call(10_000),
+        a_call(5_000),
         key_from="customer_id",
         once=1,
-        quota=60 * 10_000 / 60,
+        quota=60 * 5_000 / 60,
     ),
     Vendor(  # users: 10,000 people a call
         "meta audience",
