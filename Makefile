@@ -19,8 +19,8 @@ demo: .venv/ready   ## real orders in, true columns in two tools, one new order 
 dev: .venv/ready    ## the same, and everything stays up: Dagster UI, sandbox with its page
 	$(BIN)/octo demo --stay
 
-test: .venv/ready   ## what CI runs
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+test: .venv/ready   ## what CI runs; three at a time, for some wait for a browser or a database
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 check: .venv/ready  ## format, lint, types, layers
 	$(BIN)/ruff format --check .

@@ -36,6 +36,7 @@ class Errand:
     witness: Path
 
     def __call__(self) -> None:
+        os.environ.pop("OCTO_SANDBOX", None)  # of whichever test began the server that forks
         project = Project(self.folder, self.folder / ".octo")
         around = Surroundings(sleep=lambda seconds: None)
         with Doom(self.at, self.witness):
