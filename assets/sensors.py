@@ -120,13 +120,22 @@ class Look:
             return "a run is under way; what came since follows it"
         try:
             reached = self.watch.reached()
+            now = {"reached": reached, "tips": self.watch.tips(reached)}
         except SourceError as error:
             return error
-        if reached not in (self.watch.pulled, asked.get(self.name) if self.runs else None):
-            asked[self.name] = reached
-            why = hashlib.sha256(spelled(reached).encode()).hexdigest()[:16]
+        if self.news(now, asked.get(self.name, {})):
+            asked[self.name] = now
+            why = hashlib.sha256(spelled(now).encode()).hexdigest()[:16]
             return request(self.watch.intake, why, owed=bool(failures(self.runs)))
         return self.owed() or "nothing new"
+
+    def news(self, now: Reached, asked: Reached) -> bool:
+        """Whether the source reaches farther than the rows that are here, and no run was asked for that; or
+        more has come to the very point the last run was asked for, of the same second, say."""
+        last = asked if self.runs else {}
+        if now["reached"] != self.watch.pulled:
+            return now != last
+        return now["reached"] == last.get("reached") and now != last
 
     def settle(self) -> None:
         """Look at the last runs, and at the rows that are here since the last of them ended."""

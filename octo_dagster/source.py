@@ -122,6 +122,11 @@ class Source(BaseModel, ABC):
         `after`."""
         return self.read(pull).state
 
+    def tip(self, pull: Pull) -> int | None:
+        """How many rows stand at or near the newest point, `pull.after`: one committed late, or in the same
+        second, makes it more while `reached` stays. None where that is not asked cheaply."""
+        return None
+
     @contextmanager
     def bell(self, pulls: Sequence[Pull]) -> Iterator[Callable[[], bool] | None]:
         """Whether it has rung since it was last asked, where the source says by itself that one of these has

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from assets.resources import Setup
@@ -17,6 +17,8 @@ from octo_dagster.source import Pull
 
 Reached = dict[str, Any]
 """Table → how far the source reaches."""
+Tips = dict[str, int | None]
+"""Table → how many rows are there, at the newest point."""
 
 ORDERS = frozenset({"orders", "order_lines"})
 """The tables a new order writes to, and the sensor looks at."""
@@ -61,6 +63,13 @@ class Watch:
             ended = time.monotonic()
             least = DEAF if self.rings else self.intake.source.glance
             self.next = ended + max(least, SHARE * (ended - began))
+
+    def tips(self, reached: Reached) -> Tips:
+        """How many rows are at that point. SourceError when the source cannot be asked."""
+        source = self.intake.source
+        return {
+            table: source.tip(replace(pull, after=reached[table])) for table, pull in self.pulls().items()
+        }
 
     def pulls(self) -> Mapping[str, Pull]:
         """What is asked for: whatever comes after the rows that are here."""

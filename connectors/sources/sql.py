@@ -80,6 +80,13 @@ class Sql(Source):
         with self.connection() as connection:
             return self.greatest(connection, pull)
 
+    def tip(self, pull: Pull) -> int | None:
+        if pull.cursor is None or pull.after is None:
+            return None
+        rows = selection(pull, [sa.literal_column("1")]).subquery()
+        with self.connection() as connection:
+            return connection.scalar(sa.select(sa.func.count()).select_from(rows))
+
     @contextmanager
     def bell(self, pulls: Sequence[Pull]) -> Iterator[Callable[[], bool] | None]:
         """PostgreSQL's LISTEN, where every one of these tables has the trigger that `trigger` makes."""

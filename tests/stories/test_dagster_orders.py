@@ -104,6 +104,26 @@ def test_a_failed_run_owes_the_order(shop: Shop, monkeypatch: pytest.MonkeyPatch
     assert "nothing new" in str(look(shop, last.cursor).skip_reason)
 
 
+def test_orders_of_one_second(shop: Shop) -> None:
+    """An order of the very second up to which the last run pulled is seen as well, and then there is quiet."""
+    assert shop.run("nightly").success
+    shop.buy(1, "2026-03-30")
+    seen = look(shop)
+    (request,) = seen.run_requests or ()
+    assert shop.obey(request).success
+    assert "nothing new" in str(look(shop, seen.cursor).skip_reason)
+    shop.buy(2, "2026-03-30")
+    for table in ("buys", "items"):
+        shop.sql(
+            f"update {table} set changed = changed - 1 where rowid = (select max(rowid) from {table})", [()]
+        )
+    late = look(shop, seen.cursor)
+    (request,) = late.run_requests or ()
+    assert shop.obey(request).success
+    assert shop.held[address(2)]["orders"] == 3
+    assert "nothing new" in str(look(shop, late.cursor).skip_reason)
+
+
 def test_orders_in_a_row_share_a_run(shop: Shop) -> None:
     """While a run for this shop is under way the sensor asks for no other; what came meanwhile, and that
     run did not take along, is asked for when it has ended."""
