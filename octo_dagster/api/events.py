@@ -221,8 +221,8 @@ async def hooks(request: Request, door: Ours, source: Name) -> Response:
     headers = {name.lower(): text for name, text in request.headers.items()}
     try:
         good = hook.signed(body, headers, time.time())
-    except ConfigError as unset:
-        raise problem(503, str(unset)) from None
+    except ConfigError:  # which variable, `octo check` says, and not to strangers
+        raise problem(503, "the secret of this hook is not set") from None
     if not good:
         raise problem(401, "the signature is not good, or too old")
     if hook.into is None:

@@ -77,6 +77,14 @@ def cookie(headers: Headers, name: str) -> str:
     return found.value if found else ""
 
 
+def host_of(origin: str) -> str | None:
+    """The host of an address, with its port; None where there is none to be read."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
+
+
 def strange(request: Request) -> Response | None:
     """The refusal of a form that is too long, or that another site's page sent; None for any other request.
 
@@ -85,11 +93,11 @@ def strange(request: Request) -> Response | None:
     if request.method in ("GET", "HEAD"):
         return None
     length = request.headers.get("content-length", "")
-    if not length.isdigit() or int(length) > MOST_BYTES:
+    if not (length.isascii() and length.isdigit() and len(length) < 19) or int(length) > MOST_BYTES:
         return PlainTextResponse("too long a form\n", 413)
     origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site", "same-origin")
     ours = request.headers.get("host", "")
-    if urlsplit(origin or "").netloc != ours or not ours or site != "same-origin":
+    if host_of(origin or "") != ours or not ours or site != "same-origin":
         return PlainTextResponse("this form was not sent from a page of Octo\n", 403)
     return None
 

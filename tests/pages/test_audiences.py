@@ -202,3 +202,28 @@ FILES = {
 def test_comments_stay(before: str, after: str) -> None:
     """What is said anew stands where it was said; comments stay, as far as the file says what it should."""
     assert text(before, {"description": "d", "rule": "x", "include": ["a"]}) == after
+
+
+def test_a_rule_the_profile_cannot_be_asked_is_named(own_shop: Served) -> None:
+    """Written by hand, it takes no page away: the other audiences are told, and this one is named."""
+    folder = own_shop.project.root / "assets" / "audiences"
+    (folder / "beyond.yaml").write_text(f"rule: orders > {'9' * 400}\n")
+    reply = httpx2.get(f"{own_shop.address}/audiences", cookies={"octo_session": own_shop.session()})
+    assert (reply.status_code, "beyond.yaml: rule" in reply.text) == (200, True)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status"),
+    [
+        ("POST", "/audiences/preview", {"origin": "http://["}, 403),
+        ("GET", f"/calls?skip={10**30}", {}, 422),
+        ("GET", "/syncs/letters/changes?before=²", {}, 200),
+    ],
+)
+def test_odd_requests_break_nothing(
+    shop: Served, method: str, path: str, headers: dict[str, str], status: int
+) -> None:
+    """What no browser sends breaks nothing."""
+    told = {"octo_session": shop.session()}
+    reply = httpx2.request(method, shop.address + path, headers=headers, cookies=told, content=b"a=1")
+    assert reply.status_code == status

@@ -24,7 +24,8 @@ USUAL = ("customer_id", "rfm_segment", "orders", "revenue")
 
 
 def conditions(board: Board, only: str | None = None) -> tuple[dict[str, str], list[str]]:
-    """Audience → who is in it, as SQL; and what is wrong with those it cannot be told of."""
+    """Audience → who is in it, as SQL; and what is wrong with those it cannot be told of: that the profile
+    cannot be asked so, for one."""
     schema = board.first.warehouse.schema(PROFILE) if board.has(PROFILE) else None
     made: dict[str, str] = {}
     problems: list[str] = []
@@ -35,9 +36,13 @@ def conditions(board: Board, only: str | None = None) -> tuple[dict[str, str], l
     for name in roster.audiences if schema is not None else ():
         if only in (None, name):
             try:
-                made[name] = roster.sql(name, schema, board.as_of(PROFILE))
+                told = roster.sql(name, schema, board.as_of(PROFILE))
+                board.select(f"select 1 from {PROFILE} where {told} limit 0")
+                made[name] = told
             except ConfigError as wrong:
                 problems += wrong.problems
+            except duckdb.Error as wrong:
+                problems.append(f"{name}.yaml: rule: {str(wrong).splitlines()[0][:200]}")
     return made, list(dict.fromkeys(problems))
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import re
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -42,6 +42,8 @@ PROFILE = (
     *("favorite_category_1", "recommended_product_names", "rfm_segment"),
 )
 MOST = 100
+FAR = 10**9
+"""How far into the list a page may begin."""
 """Customers on a page."""
 EXPORT = (
     *("rank", "customer_id", "first_name", "last_name", "phone", "passive_because", "rfm_revenue"),
@@ -53,7 +55,7 @@ TELEPHONE = re.compile(r"\+[0-9 ().-]+")
 
 
 @router.get("/calls")
-def calls(request: Request, skip: int = 0) -> Response:
+def calls(request: Request, skip: Annotated[int, Query(le=FAR)] = 0) -> Response:
     """Whom to call first, and who is left out and why."""
     told = board(request)
     if (instead := absent(request, "calls", *SCORES)) is not None:

@@ -236,7 +236,7 @@ def from_address(request: Request) -> Asked:
         query.get("op", ""),
         query.get("run", ""),
         key,
-        int(before) if before.isdigit() else None,
+        int(before) if before.isascii() and before.isdigit() and len(before) < 19 else None,
     )
 
 
