@@ -16,26 +16,20 @@ import json
 import tempfile
 import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
 from filelock import FileLock
 
+from octo_dagster.delta import GONE, LIVE, Opened, commit, folded, opened, own, scan
 from octo_dagster.errors import Busy, ConfigError
 
 MEMORY = "1GB"
 """What one step's DuckDB may hold before it spills to disk."""
-
-LIVE = "_live"
-"""The version of the table that appended the row since the night; null for the night's own rows."""
-GONE = "_gone"
-"""Of a live row: its key is no more."""
 
 SMALL = 16 << 20
 """Bytes up to which a file is merged with others like it; what is larger is never rewritten for that."""
@@ -47,10 +41,13 @@ GROUP = 122_880
 
 
 class Warehouse:
-    """All tables under one folder. Nothing is cached: every call sees the newest version."""
+    """All tables under one folder. Every call sees the newest version; what a version's log says is read
+    once."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.seen: dict[str, int] = {}
+        """Table → a version of it that was the newest at some time."""
 
     def names(self) -> list[str]:
         """The tables there are, sorted."""
@@ -58,7 +55,14 @@ class Warehouse:
 
     def version(self, name: str) -> int | None:
         """The table's newest version; None when there is no such table."""
-        return self.table(name).version() if name in self.names() else None
+        log = self.root / name / "_delta_log"
+        version = self.seen.get(name, -1)
+        if version < 0 or not commit(log, version).exists():  # never looked at, or the table was removed
+            version = max((int(file.stem) for file in log.glob("*.json") if file.stem.isdigit()), default=-1)
+        while commit(log, version + 1).exists():
+            version += 1
+        self.seen[name] = version
+        return None if version < 0 else version
 
     def existing(self, name: str) -> int:
         """The table's newest version. ConfigError, naming the tables there are, when there is none."""
@@ -71,7 +75,7 @@ class Warehouse:
 
     def schema(self, name: str) -> pa.Schema:
         """Column names and Arrow types of the newest version."""
-        return own(pa.schema(self.table(name).schema().to_arrow()))
+        return own(self.opened(name).schema)
 
     def replace(
         self, name: str, rows: pa.Table | pa.RecordBatchReader, note: Mapping[str, Any] | None = None
@@ -99,7 +103,7 @@ class Warehouse:
         Busy, with nothing written, when the table is no more at the version that was `seen`: rows worked out
         of it, or beside it, would hide newer ones."""
         with self.lock(name):
-            version = self.table(name).version() + 1
+            version = self.existing(name) + 1
             if seen is not None and version != seen + 1:
                 raise Busy(f"{name} was made anew meanwhile; what was to be added to it stays owed")
             rows = rows.append_column(LIVE, pa.repeat(pa.scalar(version), len(rows)))
@@ -111,33 +115,37 @@ class Warehouse:
 
     def count(self, name: str, version: int | None = None) -> int:
         """How many rows a reader of the newest, or of the named, version sees."""
-        table = self.table(name, version)
-        if LIVE not in pa.schema(table.schema().to_arrow()).names:
-            return int(table.count())
+        held = self.opened(name, version)
+        if LIVE not in held.schema.names:
+            return int(held.table.count())
         with self.connect({} if version is None else {name: version}, only=[name]) as connection:
             return int(connection.sql(f'select count(*) from "{name}"').fetchall()[0][0])
 
     def tidy(self, name: str) -> None:
         """Merge the small parts of a table that has many."""
-        if len(self.table(name).file_uris()) > MANY:
+        if len(self.opened(name).files) > MANY:
             self.compact(name, SMALL)
 
     def live(self, name: str, since: int) -> pa.Table:
         """The rows the live lane brought after version `since` and the night has not replaced, every one."""
         with self.lock(name):
-            table = self.table(name)
-            files = [part.file for part in parts(table) if (part.newest or -1) > since]
+            held = self.opened(name)
+            files = [part.file for part in held.parts if (part.newest or -1) > since]
             if not files:
-                return pa.schema(table.schema().to_arrow()).empty_table()
+                return held.schema.empty_table()
             with duckdb.connect() as connection:
                 return connection.sql(f"from {scan(files)} where {LIVE} > {since}").to_arrow_table()
+
+    def files(self, name: str) -> Sequence[str]:
+        """The files of the newest version, rows of both lanes and those that no longer stand among them."""
+        return self.opened(name).files
 
     def added(self, name: str, since: int) -> list[str] | None:
         """The files that hold what was appended after version `since`; None when rows were taken away or
         replaced since then, or nobody can tell any more."""
         files = []
         for version in range(since + 1, self.existing(name) + 1):
-            log = self.root / name / "_delta_log" / f"{version:020}.json"
+            log = commit(self.root / name / "_delta_log", version)
             if not log.exists():
                 return None
             for line in map(json.loads, log.read_text().splitlines()):
@@ -165,7 +173,7 @@ class Warehouse:
                 commit_properties=CommitProperties(custom_metadata={"octo": json.dumps(dict(note or {}))}),
                 writer_properties=WriterProperties(max_row_group_size=GROUP),
             )
-            return self.table(name).version()
+            return self.existing(name)
 
     def lock(self, name: str) -> FileLock:
         """Held by one thread of this machine, which may take it again; freed by the operating system when its
@@ -177,16 +185,14 @@ class Warehouse:
 
     def note(self, name: str, version: int | None = None) -> dict[str, Any]:
         """What was said with a version when it was written."""
-        table = self.table(name, version)
-        newest: dict[str, Any] = table.history(1)[0]
-        return dict(json.loads(newest.get("octo", "{}")))
+        return dict(self.opened(name, version).note)
 
     def compact(self, name: str, most: int | None = None) -> None:
         """Merge small parts into large files, of at most so many bytes. Contents, order of keys and note stay
         as they are."""
         with self.lock(name):
             said = CommitProperties(custom_metadata={"octo": json.dumps(self.note(name))})
-            self.table(name).optimize.compact(target_size=most, commit_properties=said)
+            DeltaTable(self.root / name).optimize.compact(target_size=most, commit_properties=said)
 
     def connect(
         self,
@@ -211,84 +217,33 @@ class Warehouse:
         return connection
 
     def view(self, connection: duckdb.DuckDBPyConnection, name: str, version: int | None = None) -> None:
-        table = self.table(name, version)
-        schema = pa.schema(table.schema().to_arrow())
-        if not table.file_uris():  # a view, as any other, so that a cursor of this connection knows it too
-            empty = connection.from_arrow(own(schema).empty_table())
+        held = self.opened(name, version)
+        if not held.files:  # a view, as any other, so that a cursor of this connection knows it too
+            empty = connection.from_arrow(own(held.schema).empty_table())
             columns = ", ".join(
                 f'cast(null as {kind}) as "{column}"'
                 for column, kind in zip(empty.columns, empty.dtypes, strict=True)
             )
             connection.execute(f'create view "{name}" as select {columns} where false')
             return
-        if LIVE not in schema.names:
-            connection.execute(f'create view "{name}" as from {scan(table.file_uris())}')
+        if LIVE not in held.schema.names:
+            connection.execute(f'create view "{name}" as from {scan(held.files)}')
             return
-        key = self.note(name, version)["key"]
-        connection.execute(f'create view "{name}" as {folded(parts(table), own(schema).names, key)}')
+        query = folded(held.parts, own(held.schema).names, held.note["key"])
+        connection.execute(f'create view "{name}" as {query}')
 
     def table(self, name: str, version: int | None = None) -> DeltaTable:
-        return DeltaTable(self.root / name, version=version)
+        """The newest version, or the named one, to read from: others hold it too."""
+        return self.opened(name, version).table
 
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One file of a table."""
-
-    file: str
-    night: bool
-    """Whether it holds rows of the night."""
-    newest: int | None
-    """The newest of its live rows; None when it holds none."""
-
-
-def parts(table: DeltaTable) -> list[Part]:
-    """The table's files and which lane's rows each holds, as the files' own figures say: a table's log has
-    those of its first columns only."""
-    made = []
-    for file in (unquote(uri).removeprefix("file://") for uri in table.file_uris()):
-        told = pq.read_metadata(file)
-        place = told.schema.names.index(LIVE) if LIVE in told.schema.names else None
-        groups = range(told.num_row_groups) if place is not None else ()
-        figures = [told.row_group(group).column(place).statistics for group in groups]
-        newest = max((figure.max for figure in figures if figure.has_min_max), default=None)
-        made.append(Part(file, newest is None or any(figure.null_count for figure in figures), newest))
-    return made
-
-
-def folded(files: Sequence[Part], columns: Sequence[str], key: Sequence[str]) -> str:
-    """Of each key the newest live row, or else the night's, in the table's own columns."""
-    base = [part.file for part in files if part.night]
-    live = [part.file for part in files if part.newest is not None]
-    keys, listed = (", ".join(f'"{name}"' for name in names) for names in (key, columns))
-    if not live:
-        return f"select {listed} from {scan(base)}"
-    newest = f"""select * from {scan(live)} where {LIVE} is not null
-        qualify row_number() over (partition by {keys} order by {LIVE} desc) = 1"""
-    standing = f"select * exclude ({LIVE}, {GONE}) from newest where not {GONE}"
-    if not base:
-        return f"with newest as ({newest}) select {listed} from ({standing})"
-    theirs = f"exclude ({LIVE}, {GONE}) from {scan(base)} where {LIVE} is null"
-    nights = f"select * {theirs if set(base) & set(live) else 'from ' + scan(base)}"
-    return f"""with newest as materialized ({newest})
-        select {listed} from (
-            select * from ({nights}) anti join newest using ({keys}) union all by name {standing})"""
-
-
-def scan(files: Iterable[str]) -> str:
-    """DuckDB's reading of these files. Delta tells them as URLs: a space in the project's folder is %20."""
-    listed = ", ".join(quoted(unquote(file)) for file in files)
-    return f"read_parquet([{listed}], union_by_name = true)"
-
-
-def own(schema: pa.Schema) -> pa.Schema:
-    """The table's own columns, without what the live lane writes beside them."""
-    return pa.schema([field for field in schema if field.name not in (LIVE, GONE)])
-
-
-def quoted(text: str) -> str:
-    """A SQL string literal."""
-    return "'" + text.replace("'", "''") + "'"
+    def opened(self, name: str, version: int | None = None) -> Opened:
+        """The newest version, or the named one, and what its log says."""
+        chosen = self.version(name) if version is None else version
+        file = commit(self.root / name / "_delta_log", chosen or 0)
+        if chosen is None or not file.exists():
+            return Opened(DeltaTable(self.root / name, version=version))
+        told = file.stat()
+        return opened(self.root / name, chosen, (told.st_ino, told.st_mtime_ns))
 
 
 def batches(rows: Iterable[pa.RecordBatch], schema: pa.Schema) -> pa.RecordBatchReader:

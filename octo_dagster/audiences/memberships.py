@@ -16,8 +16,9 @@ from typing import Any
 
 import duckdb
 
+from octo_dagster.delta import quoted
 from octo_dagster.scoring.profile import TABLE as PROFILE
-from octo_dagster.warehouse import Warehouse, quoted
+from octo_dagster.warehouse import Warehouse
 
 TABLE = "audience_members"
 

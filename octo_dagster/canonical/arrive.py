@@ -29,8 +29,9 @@ from octo_dagster.canonical.contracts import CONTRACTS, REJECTED
 from octo_dagster.canonical.intake import Intake, Within
 from octo_dagster.canonical.judge import judged
 from octo_dagster.canonical.pull import naive, quoted
-from octo_dagster.warehouse import GONE, Warehouse, scan
-from octo_dagster.warehouse import quoted as literal
+from octo_dagster.delta import GONE, scan
+from octo_dagster.delta import quoted as literal
+from octo_dagster.warehouse import Warehouse
 
 SHARE = 0.1
 """New rows beyond this share of what is held are a load, not orders coming in: judged whole."""

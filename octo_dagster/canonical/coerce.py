@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from octo_dagster.canonical.contracts import TYPES, Field
 from octo_dagster.canonical.intake import Mapped
-from octo_dagster.warehouse import quoted as literal
+from octo_dagster.delta import quoted as literal
 
 YES = "('true', 't', 'yes', 'y', '1', 'oui', 'o', 'vrai')"
 NO = "('false', 'f', 'no', 'n', '0', 'non', 'faux')"

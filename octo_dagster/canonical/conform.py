@@ -20,9 +20,10 @@ from octo_dagster.canonical.contracts import CONTRACTS, REJECTED, Contract
 from octo_dagster.canonical.intake import Intake
 from octo_dagster.canonical.judge import judged
 from octo_dagster.canonical.pull import naive, quoted
+from octo_dagster.delta import LIVE
+from octo_dagster.delta import quoted as literal
 from octo_dagster.errors import ConfigError, SourceError
-from octo_dagster.warehouse import LIVE, Warehouse
-from octo_dagster.warehouse import quoted as literal
+from octo_dagster.warehouse import Warehouse
 
 FATES = ("kept", "rejected", "collapsed", "superseded", "deleted")
 

@@ -15,8 +15,8 @@ from octo_dagster.canonical.coerce import Raw, magnitude, text, translated, valu
 from octo_dagster.canonical.contracts import CONTRACTS, TYPES, Contract, Field
 from octo_dagster.canonical.intake import Intake, Mapped, SoftDelete, TableIntake, Within
 from octo_dagster.canonical.pull import quoted
+from octo_dagster.delta import quoted as literal
 from octo_dagster.errors import ConfigError
-from octo_dagster.warehouse import quoted as literal
 
 SHOWN = 100
 """Most characters of a refused value that are kept."""

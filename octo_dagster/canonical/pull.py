@@ -22,10 +22,10 @@ from deltalake.exceptions import DeltaError
 from octo_dagster.canonical.coerce import Raw, magnitude
 from octo_dagster.canonical.contracts import CONTRACTS
 from octo_dagster.canonical.intake import Intake, TableIntake
+from octo_dagster.delta import quoted as literal
 from octo_dagster.errors import ConfigError, OctoError, SourceError
 from octo_dagster.source import OUTSIDE, Outside, Reading
 from octo_dagster.warehouse import Warehouse
-from octo_dagster.warehouse import quoted as literal
 
 LOADED = pa.field("_loaded_at", pa.timestamp("us"))
 DELETED = pa.field("_deleted", pa.bool_())

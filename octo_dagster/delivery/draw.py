@@ -38,9 +38,10 @@ from octo_dagster.delivery.plan import (
     definition,
     sendable,
 )
+from octo_dagster.delta import quoted
 from octo_dagster.model import Mode
 from octo_dagster.sync import Sync
-from octo_dagster.warehouse import Warehouse, quoted
+from octo_dagster.warehouse import Warehouse
 
 MEMORY = "512MB"
 """What planning holds before it spills, whatever the number of customers."""

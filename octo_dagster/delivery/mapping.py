@@ -15,10 +15,10 @@ from decimal import Decimal
 
 import pyarrow as pa
 
+from octo_dagster.delta import quoted
 from octo_dagster.errors import ConfigError
 from octo_dagster.model import Fields, FieldType, Value
 from octo_dagster.sync import Mapping, Nulls, Sync
-from octo_dagster.warehouse import quoted
 
 FLOAT_DECIMALS = 6
 """Decimals kept of a float: sums of floats differ from run to run in their last bits."""

@@ -9,12 +9,12 @@ import pyarrow as pa
 
 from octo_dagster.audiences import memberships
 from octo_dagster.config import Project
+from octo_dagster.delta import GONE
 from octo_dagster.errors import SourceError
 from octo_dagster.live.rescore import keep
 from octo_dagster.live.touched import narrow, near
 from octo_dagster.scoring.profile import TABLE as PROFILE
 from octo_dagster.scoring.profile import profile_sql
-from octo_dagster.warehouse import GONE
 
 
 def rejoin(project: Project, customers: Sequence[str], day: date, covered: Mapping[str, int]) -> int:

@@ -10,6 +10,7 @@ import duckdb
 import pyarrow as pa
 
 from octo_dagster.canonical import contracts as canonical
+from octo_dagster.delta import GONE
 from octo_dagster.errors import Busy
 from octo_dagster.live.touched import TABLES, among, narrow, near, put
 from octo_dagster.live.ways import Ways, ranked
@@ -17,7 +18,7 @@ from octo_dagster.score import CUSTOMER, Score
 from octo_dagster.scoring.compute import statement, tables_for, typed
 from octo_dagster.scoring.frames import discreet
 from octo_dagster.scoring.sql import compiled
-from octo_dagster.warehouse import GONE, Warehouse
+from octo_dagster.warehouse import Warehouse
 
 
 def rescore(

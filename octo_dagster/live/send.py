@@ -14,11 +14,11 @@ from octo_dagster.config import Project
 from octo_dagster.delivery.courier import Surroundings
 from octo_dagster.delivery.mapping import compiled
 from octo_dagster.delivery.plan import Options
+from octo_dagster.delta import scan
 from octo_dagster.live.follow import Followed
 from octo_dagster.live.touched import among, put
 from octo_dagster.run import Report, carry_out, prepare
 from octo_dagster.sync import Sync
-from octo_dagster.warehouse import scan
 
 MOST = 20_000
 """Keys beyond which every customer is compared, as at night."""
@@ -61,7 +61,7 @@ def keys_of(project: Project, sync: Sync, customers: Collection[str]) -> set[str
     if "customer_id" not in schema.names:
         return set()
     key = compiled(sync, schema).key
-    files = warehouse.table(sync.reads).file_uris()
+    files = warehouse.files(sync.reads)
     with warehouse.connect(only=()) as connection:
         put(connection, "touched", "customer_id", customers)
         found = connection.sql(

@@ -12,7 +12,8 @@ from collections.abc import Collection, Iterable, Sequence
 import duckdb
 
 from octo_dagster.canonical.arrive import FEW
-from octo_dagster.warehouse import Warehouse, quoted, scan
+from octo_dagster.delta import quoted, scan
+from octo_dagster.warehouse import Warehouse
 
 TABLES = ("customers", "orders", "order_lines")
 """What an order writes to, each after those it refers to."""
@@ -40,7 +41,7 @@ def touched(warehouse: Warehouse, made: Iterable[str]) -> tuple[str, ...]:
 
 def buyers(warehouse: Warehouse, orders: Collection[str]) -> set[str]:
     """Whose these orders are, or were in any version of theirs since the night."""
-    files = warehouse.table("orders").file_uris()
+    files = warehouse.files("orders")
     with duckdb.connect() as connection:
         put(connection, "wanted", "order_id", orders)
         condition = among(connection, "order_id", "wanted")

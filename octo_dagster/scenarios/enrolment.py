@@ -16,13 +16,14 @@ from typing import Any
 
 import duckdb
 
+from octo_dagster.delta import quoted
 from octo_dagster.scenarios.followed import scenario_state, scenario_uplift
 from octo_dagster.scenarios.journey import lay_out, look_up, move, with_events
 from octo_dagster.scenarios.scenario import Scenario, in_order
 from octo_dagster.scoring import compute as scoring
 from octo_dagster.scoring.measures.inbox import ALL_TYPES, EventTypes
 from octo_dagster.scoring.measures.segments import Language
-from octo_dagster.warehouse import Warehouse, quoted
+from octo_dagster.warehouse import Warehouse
 
 TABLE = "scenario_enrolments"
 

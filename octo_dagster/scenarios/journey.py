@@ -8,12 +8,12 @@ from datetime import date
 import duckdb
 import sqlalchemy as sa
 
+from octo_dagster.delta import quoted
 from octo_dagster.scenarios.scenario import Scenario, in_order, rule_sql
 from octo_dagster.scoring.measures.consent import CHANNELS, CONSENTS, DO_NOT_CONTACT, has_refused
 from octo_dagster.scoring.measures.inbox import EventTypes
 from octo_dagster.scoring.portable import midnight_after, share_digits
 from octo_dagster.scoring.sql import compiled
-from octo_dagster.warehouse import quoted
 
 
 def lay_out(connection: duckdb.DuckDBPyConnection, scenarios: Sequence[Scenario]) -> None:

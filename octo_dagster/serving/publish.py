@@ -27,8 +27,9 @@ import pyarrow as pa
 from filelock import FileLock
 
 from octo_dagster.audiences.memberships import TABLE as MEMBERS
+from octo_dagster.delta import quoted
 from octo_dagster.scoring.profile import TABLE as PROFILE
-from octo_dagster.warehouse import Warehouse, quoted
+from octo_dagster.warehouse import Warehouse
 
 FILE = "serving.sqlite"
 STALE = 3_600

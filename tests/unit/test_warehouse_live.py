@@ -7,8 +7,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from octo_dagster.delta import GONE
 from octo_dagster.errors import Busy
-from octo_dagster.warehouse import GONE, MANY, Warehouse
+from octo_dagster.warehouse import MANY, Warehouse
 
 
 def rows(warehouse: Warehouse, version: int | None = None) -> dict[str, int]:
