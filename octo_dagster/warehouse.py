@@ -16,9 +16,11 @@ import json
 import tempfile
 import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
+from zlib import crc32
 
 import duckdb
 import pyarrow as pa
@@ -33,8 +35,15 @@ MEMORY = "1GB"
 
 SMALL = 16 << 20
 """Bytes up to which a file is merged with others like it; what is larger is never rewritten for that."""
-MANY = 64
-"""Files of a table from which on the small ones are merged."""
+MANY = 16
+"""Files of a table from which on the small ones are merged; up to half as many again, so that one order
+does not have all tables merged."""
+
+NIGHTS = timedelta(days=7)
+"""How long a version that a night left can be read. A table's log is kept as long: with a thousand orders a
+day it has a thousand entries a day."""
+PARTS = timedelta(days=2)
+"""How long every other version can: plans are drawn from them, and none is carried out later."""
 
 GROUP = 122_880
 """Rows written together: DuckDB gives each such group to one thread, and holds one of it in memory."""
@@ -123,7 +132,7 @@ class Warehouse:
 
     def tidy(self, name: str) -> None:
         """Merge the small parts of a table that has many."""
-        if len(self.opened(name).files) > MANY:
+        if len(self.opened(name).files) > MANY + crc32(name.encode()) % (MANY // 2):
             self.compact(name, SMALL)
 
     def live(self, name: str, since: int) -> pa.Table:
@@ -169,10 +178,13 @@ class Warehouse:
                 rows,
                 mode=mode,
                 predicate=where if name in self.names() else None,
+                configuration={"delta.logRetentionDuration": f"interval {NIGHTS.days} days"},
                 schema_mode="overwrite" if mode == "overwrite" and not where else "merge",
                 commit_properties=CommitProperties(custom_metadata={"octo": json.dumps(dict(note or {}))}),
                 writer_properties=WriterProperties(max_row_group_size=GROUP),
             )
+            if mode == "overwrite":
+                self.sweep(name)
             return self.existing(name)
 
     def lock(self, name: str) -> FileLock:
@@ -192,7 +204,26 @@ class Warehouse:
         as they are."""
         with self.lock(name):
             said = CommitProperties(custom_metadata={"octo": json.dumps(self.note(name))})
-            DeltaTable(self.root / name).optimize.compact(target_size=most, commit_properties=said)
+            table = DeltaTable(self.root / name)
+            table.optimize.compact(target_size=most, commit_properties=said)
+            table.create_checkpoint()  # or whoever opens it reads every commit since the last one
+            table.cleanup_metadata()
+
+    def sweep(self, name: str, parts: timedelta = PARTS, nights: timedelta = NIGHTS) -> int:
+        """Remove the files that served only versions older than `parts`, or `nights` where a night left the
+        version; how many. The newest version always stays."""
+        table = self.table(name)
+        oldest = (datetime.now(UTC) - nights).timestamp() * 1000
+        made = [
+            one for one in table.history() if one.get("operationParameters", {}).get("mode") == "Overwrite"
+        ]
+        kept = [one["version"] for one in made if one["timestamp"] > oldest]
+        hours = int(parts / timedelta(hours=1))
+        files = table.vacuum(hours, dry_run=True, enforce_retention_duration=False, keep_versions=kept)
+        there = [path for file in files if (path := self.root / name / unquote(file)).exists()]
+        for path in there:
+            path.unlink()
+        return len(there)
 
     def connect(
         self,

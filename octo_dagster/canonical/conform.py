@@ -72,6 +72,8 @@ def conform(
         told = reasons(connection, range(len(feeding)))
         note = {"conformed": dict(versions), "beside": besides}
         version = publish(connection, CONTRACTS[table], len(feeding), warehouse, note)
+    for raw in versions:
+        warehouse.sweep(raw)
     sums = {fate: sum(counted[fate] for counted in counts) for fate in ("read", *FATES)}
     return Conformed(table, **sums, reasons=told, version=version, versions=versions)
 

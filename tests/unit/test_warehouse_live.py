@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -43,12 +44,32 @@ def test_many_parts_are_merged_and_nothing_is_new_by_that(warehouse: Warehouse) 
     """After many appends there are few files; what is seen and what was added since stay the same."""
     for number in range(MANY + 3):
         warehouse.append_live("t", pa.table({"k": ["a"], "v": [number]}), ["k"])
-    assert len(warehouse.table("t").file_uris()) < MANY
+    assert len(warehouse.files("t")) < MANY
     assert rows(warehouse) == {"a": MANY + 2, "b": 2, "c": 3}
     assert len(warehouse.added("t", 0) or []) == MANY + 3
     assert warehouse.note("t")["as_of"] == "today"
     warehouse.replace("t", pa.table({"k": ["z"], "v": [9]}))
     assert warehouse.added("t", 0) is None
+
+
+def test_what_no_version_needs_is_removed(warehouse: Warehouse, tmp_path: Path) -> None:
+    """A night's version can be read for as long as nights are kept, one of the day for as long as those are;
+    the newest always, and nothing else is left on the disk."""
+    warehouse.append_live("t", pa.table({"k": ["a"], "v": [2]}), ["k"])
+    warehouse.compact("t")
+    warehouse.replace("t", pa.table({"k": ["a"], "v": [9]}))
+    newest = warehouse.append_live("t", pa.table({"k": ["b"], "v": [4]}), ["k"])
+    assert warehouse.sweep("t") == 0
+    assert rows(warehouse, 1) == {"a": 2, "b": 2, "c": 3}
+
+    assert warehouse.sweep("t", parts=timedelta(0)) == 2
+    assert (rows(warehouse, 0), rows(warehouse, 3)) == ({"a": 1, "b": 2, "c": 3}, {"a": 9})
+    with pytest.raises(FileNotFoundError):
+        rows(warehouse, 2)
+
+    assert warehouse.sweep("t", timedelta(0), timedelta(0)) == 1
+    assert rows(warehouse, newest) == {"a": 9, "b": 4}
+    assert len(list((tmp_path / "my tables" / "t").glob("*.parquet"))) == 2
 
 
 def test_rows_beside_a_table_made_anew_are_refused(warehouse: Warehouse) -> None:
