@@ -96,7 +96,7 @@ def track(warehouse: Warehouse, conditions: Conditions, as_of: date) -> Report:
     if state is not None and as_of < state[0]:
         return report(warehouse, *state, kept=True)
     since = None if state is None else state[1] if as_of == state[0] else state[0]
-    with warehouse.connect() as connection:
+    with warehouse.connect(only=(PROFILE, TABLE)) as connection:
         if state is None:
             connection.execute(f"create view {TABLE} as {NOBODY}")
         connection.execute(f"create temp table members as {members_sql(conditions)}")
@@ -161,7 +161,7 @@ def stays_sql(as_of: date) -> str:
 def report(warehouse: Warehouse, as_of: date, since: date | None, *, kept: bool) -> Report:
     """What the table says of the day it is of."""
     day = f"date '{as_of}'"
-    with warehouse.connect() as connection:
+    with warehouse.connect(only=[TABLE]) as connection:
         rows = connection.sql(
             f"""select audience, count(*) filter (where left_on is null),
                        count(*) filter (where entered_on = {day}), count(*) filter (where left_on = {day}),
@@ -174,7 +174,7 @@ def report(warehouse: Warehouse, as_of: date, since: date | None, *, kept: bool)
 
 def sizes(warehouse: Warehouse, conditions: Conditions) -> list[Size]:
     """Every audience over the newest profile."""
-    with warehouse.connect() as connection:
+    with warehouse.connect(only=[PROFILE]) as connection:
         return sizes_over(connection, warehouse.schema(PROFILE).names, conditions)
 
 
@@ -206,7 +206,7 @@ def reachable(channel: str) -> str:
 
 def overlap(warehouse: Warehouse, conditions: Conditions) -> list[Overlap]:
     """Every pair of audiences over the newest profile."""
-    with warehouse.connect() as connection:
+    with warehouse.connect(only=[PROFILE]) as connection:
         return overlap_over(connection, conditions)
 
 

@@ -117,7 +117,7 @@ def run(
     plain = plain_settings(told, told.given)
     reads = {name: version for name in tables if (version := warehouse.version(name)) is not None}
     note = {"as_of": as_of.isoformat(), "settings": plain, "reads": reads}
-    with warehouse.connect(reads) as connection:
+    with warehouse.connect(reads, only=reads) as connection:
         for name in tables.keys() - reads.keys():
             connection.register(name, canonical.CONTRACTS[name].arrow.empty_table())
         if told.by_frames:

@@ -89,7 +89,7 @@ def explain(warehouse: Warehouse, customer_id: str, scores: Sequence[Score]) -> 
     """What the newest tables say of a customer; SourceError when `customers` does not hold the id."""
     if "customers" not in warehouse.names():
         raise SourceError("the warehouse holds no customers yet")
-    with warehouse.connect() as connection:
+    with warehouse.connect(only=["customers", *(score.name for score in scores)]) as connection:
         customer = one_row(connection, "customers", customer_id)
         if customer is None:
             raise SourceError(f"customer {customer_id!r} is not in customers")

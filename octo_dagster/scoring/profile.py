@@ -59,7 +59,7 @@ def build(warehouse: Warehouse, scores: Sequence[Score], as_of: date) -> Profile
     joined = [score for score in scores if score.on_profile]
     reads = versions(warehouse, joined)
     lineage = lineage_of(warehouse, joined)
-    with warehouse.connect(reads) as connection:
+    with warehouse.connect(reads, only=reads) as connection:
         connection.execute(f"create temp view profile as {profile_sql(joined, as_of)}")
         rows, buyers, strangers = counts(connection)
         reader = connection.sql("select * from profile order by customer_id").to_arrow_reader()

@@ -55,7 +55,7 @@ def worked_out(warehouse: Warehouse, as_of: date) -> Warehouse:
 
 
 def rows(warehouse: Warehouse, table: str) -> Rows:
-    with warehouse.connect() as connection:
+    with warehouse.connect(only=[table]) as connection:
         return sorted(connection.sql(f'from "{table}"').fetchall(), key=repr)
 
 
@@ -121,7 +121,7 @@ def test_everything_is_on_the_profile_and_explained(late: Warehouse) -> None:
     assert made.rows == 400
     assert set(names) <= set(late.schema("customer_profile").names)
     assert all(column.description for score in SCORES.values() for column in score.columns)
-    with late.connect() as connection:
+    with late.connect(only=["rfm"]) as connection:
         best = connection.sql("select customer_id from rfm order by rfm_orders desc limit 1").fetchall()[0][0]
     told = explain(late, best, list(SCORES.values()))
     assert {score.score for score in told.scores} == {s.name for s in SCORES.values() if s.on_profile}
@@ -130,18 +130,21 @@ def test_everything_is_on_the_profile_and_explained(late: Warehouse) -> None:
 
 
 def test_every_picture_is_drawn(late: Warehouse) -> None:
-    """Every score whose columns are always the same shows something, small enough for a page, and the same
-    twice."""
+    """Every score whose columns are always the same shows something, small enough for a page; and each kind of
+    picture is the same twice."""
+    twice: set[str] = set()
     for score in SCORES.values():
         if score.picture is None:
             assert score.columns_of is not None, score.name
             continue
-        with late.connect() as connection:
+        with late.connect(only=[score.name]) as connection:
             found = connection.sql(score.picture.query).to_arrow_table().to_pylist()
         drawn = draw(score, found)
         assert drawn.startswith(b"\x89PNG"), score.name
-        assert drawn == draw(score, found)
         assert len(drawn) < 400_000, score.name
+        if score.picture.kind not in twice:
+            twice.add(score.picture.kind)
+            assert drawn == draw(score, found), score.name
 
 
 def test_labels_speak_the_projects_language(late: Warehouse, tmp_path: Path) -> None:
