@@ -96,7 +96,7 @@ def wait(setup: Setup, instance: dg.DagsterInstance, asked: dict[str, Reached]) 
             wanted = any(isinstance(said, dg.RunRequest) for said in found.values())
             if wanted or time.monotonic() + TICK > end:
                 return found
-            time.sleep(TICK)
+            time.sleep(TICK)  # the sensor's evaluation is the wait for news: the daemon begins the next one
 
 
 class Look:

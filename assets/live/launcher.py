@@ -1,4 +1,4 @@
-"""Starts a run of the live lane in a third of a second, by forking a process that has imported everything.
+"""Starts a run of the live lane without the seconds its imports take: forked off a process that has them all.
 
 `dagster.yaml`: run_launcher: {module: assets.live.launcher, class: ForkedRunLauncher}. Runs of other
 lanes, and every run when no parent can be had, start as Dagster's default launcher starts them. A
