@@ -41,8 +41,13 @@ from tests.world import row, world
 jsonschema = pytest.importorskip("jsonschema")
 SHARED = Path(__file__).parents[3] / "../shared"
 SPEC, RECORDED = SHARED / "specs/google/sheets.v4.json", SHARED / "recordings/sheets.jsonl"
-needs_spec = pytest.mark.skipif(not SPEC.is_file(), reason="../shared/specs is not here")
-needs_recordings = pytest.mark.skipif(not RECORDED.is_file(), reason="../shared/recordings is not here")
+needs_spec = pytest.mark.skipif(
+    not SPEC.is_file(), reason="../shared/specs is not here: vendors' descriptions, not ours to publish"
+)
+needs_recordings = pytest.mark.skipif(
+    not RECORDED.is_file(),
+    reason="../shared/recordings is not here: other people's calls, not ours to publish",
+)
 FIRST = "sandbox-spreadsheet-1"
 
 

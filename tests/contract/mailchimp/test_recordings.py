@@ -30,7 +30,7 @@ OTHERWISE: Mapping[int, str] = {
 def recorded() -> list[dict[str, Any]]:
     """The calls, in their order."""
     if not RECORDED.exists():
-        pytest.skip("../shared/recordings is not here")
+        pytest.skip("../shared/recordings is not here: other people's calls, not ours to publish")
     return [json.loads(line) for line in RECORDED.read_text("utf-8").splitlines()]
 
 

@@ -30,6 +30,7 @@ LIST = CustomAudience.Schema.MultiKeySchema
 @pytest.fixture
 def api(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[FacebookAdsApi]:
     """Meta's SDK in front of the twin."""
+    # Meta's SDK takes its address from this constant of its own and from nowhere else
     monkeypatch.setattr(FacebookSession, "GRAPH", f"{sandbox.address}/meta_audience")
     session = FacebookSession(access_token="sandbox-token")
     with closing(session.requests):
@@ -98,7 +99,10 @@ def made(account: AdAccount) -> CustomAudience:
     return account.create_custom_audience(params=form)
 
 
-@pytest.mark.skipif(not RECORDED.exists(), reason="../shared/recordings is not here")
+@pytest.mark.skipif(
+    not RECORDED.exists(),
+    reason="../shared/recordings is not here: other people's calls, not ours to publish",
+)
 def test_the_twin_answers_as_meta_did(sandbox: Sandbox) -> None:
     """Played in order, each recorded call gets an answer of the same status, with the same keys and types, and
     with the same counts; ids are the twin's own."""

@@ -242,7 +242,7 @@ def test_many_of_one_second_edited_while_they_are_read(front: Front, monkeypatch
                 front.edit(1, state="cancelled")
                 front.edit(2, state="cancelled")
 
-    monkeypatch.setattr(Listing, "paged", edited)
+    monkeypatch.setattr(Listing, "paged", edited)  # every page is the real one; this says when the edits fall
     front.pull("customers", "products", "orders")
     assert pages > 2
     front.check("orders")

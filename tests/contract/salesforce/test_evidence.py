@@ -34,8 +34,13 @@ from tests.contract.salesforce.replay import Replay, app
 SHARED = Path(__file__).parents[3] / "../shared"
 RECORDED = SHARED / "recordings"
 POSTMAN = SHARED / "specs/salesforce/postman"
-needs_recordings = pytest.mark.skipif(not RECORDED.is_dir(), reason="../shared/recordings is not here")
-needs_postman = pytest.mark.skipif(not POSTMAN.is_dir(), reason="../shared/specs is not here")
+needs_recordings = pytest.mark.skipif(
+    not RECORDED.is_dir(),
+    reason="../shared/recordings is not here: other people's calls, not ours to publish",
+)
+needs_postman = pytest.mark.skipif(
+    not POSTMAN.is_dir(), reason="../shared/specs is not here: vendors' descriptions, not ours to publish"
+)
 
 
 class ToLoopback(HTTPAdapter):

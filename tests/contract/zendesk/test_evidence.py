@@ -25,7 +25,10 @@ from connectors.sandbox.zendesk.twin import Zendesk
 from tests.conftest import Clock
 
 RECORDED = Path(__file__).parents[3] / "../shared/recordings/zendesk.jsonl"
-needs_recordings = pytest.mark.skipif(not RECORDED.is_file(), reason="../shared/recordings is not here")
+needs_recordings = pytest.mark.skipif(
+    not RECORDED.is_file(),
+    reason="../shared/recordings is not here: other people's calls, not ours to publish",
+)
 HOST = "https://octo.zendesk.com"
 CLIENT = {
     "grant_type": "client_credentials",
