@@ -195,13 +195,14 @@ CONTENDERS: dict[str, Callable[[Path], Callable[[], object]]] = {
 }
 
 
-def peak_mb() -> int:
-    """The most memory this process held. Linux hands a parent's `ru_maxrss` down; its VmHWM is our own."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        lines = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")]
-        return int(lines[0].split()[1]) // 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+def peak_mb(process: int | None = None) -> int:
+    """The most memory a process held; without one, this one. Linux hands a parent's `ru_maxrss` down; its
+    VmHWM is our own. 0 for one that has just ended, and for another's where the system is not Linux."""
+    if Path("/proc/self/status").exists():
+        status = Path(f"/proc/{process or 'self'}/status").read_text()
+        lines = [line for line in status.splitlines() if line.startswith("VmHWM")]
+        return int(lines[0].split()[1]) // 1024 if lines else 0
+    return 0 if process else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 def main(name: str, root: str) -> None:
