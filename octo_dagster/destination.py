@@ -8,6 +8,7 @@ receipts. It holds no policy: it never sleeps, retries, splits, logs, counts or 
 
 from __future__ import annotations
 
+import hashlib
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
@@ -115,6 +116,8 @@ class Destination(BaseModel, ABC, Generic[ApiT]):
     """First and longest wait between two looks at an unfinished job."""
     patience: ClassVar[float] = 900.0
     """Seconds a run watches one unfinished job before it leaves it to the next run."""
+    knows_for: ClassVar[float] = 0.0
+    """Seconds for which `account` need not be asked again with the same credentials, where asking is dear."""
     looks: ClassVar[str | None] = None
     """The paths (a regex) of calls that write nothing though they are no GET: searches asked by POST."""
     untyped: ClassVar[bool] = False
@@ -144,6 +147,12 @@ class Destination(BaseModel, ABC, Generic[ApiT]):
     def limits(self, op: Op, rows: int) -> Limits:
         """How to cut `rows` changes of one op into batches."""
 
+    def seal(self) -> str:
+        """What tells these credentials from others without giving them away. ConfigError as `reveal`."""
+        secrets = sorted((name, value) for name, value in self if isinstance(value, Secret))
+        told = "\0".join([self.type, *(f"{name}={value.reveal()}" for name, value in secrets)])
+        return hashlib.sha256(told.encode()).hexdigest()
+
     @abstractmethod
     def account(self, api: ApiT) -> str:
         """Who this is at the vendor: a stable id, compared with the one the ledger first saw."""
@@ -168,6 +177,13 @@ class Destination(BaseModel, ABC, Generic[ApiT]):
 
         Receipts for decided rows; `token` kept while the job runs; None when the vendor no longer
         knows the job (the engine then reads back). Vendors without jobs never see this call."""
+        return None
+
+    def glance(self, api: ApiT, batch: Batch) -> dict[str, Fields] | None:
+        """What is held of a running job's records, as `read` gives it, but leaving out whatever was not
+        modified since the batch was opened; None to ask after the job at once.
+
+        For a vendor that sells calls about jobs more dearly than calls about records."""
         return None
 
     @abstractmethod

@@ -9,6 +9,7 @@
     ├── Busy                  another run of the same sync is under way             exit 5
     └── DeliveryError         the destination, as a whole
         ├── Retryable           certainly not done: the same call may go again        exit 5
+        │   └── OverQuota         the vendor's quota is used up for longer than one may wait
         ├── Unanswered          sent, no answer: it may have been done                exit 6
         ├── BatchRejected       refused as a whole, perhaps for one row of it         exit 4
         └── Fatal               a person must act: credentials, wrong account, gone   exit 7
@@ -81,6 +82,10 @@ class Retryable(DeliveryError):
     def __init__(self, message: str, wait: float | None = None) -> None:
         super().__init__(message)
         self.wait = wait
+
+
+class OverQuota(Retryable):
+    """The vendor's quota is used up for longer than this delivery may wait; nothing was called."""
 
 
 class Unanswered(DeliveryError):

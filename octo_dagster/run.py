@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from octo_dagster.config import Project
@@ -15,6 +16,7 @@ from octo_dagster.delivery.courier import Courier, Surroundings
 from octo_dagster.delivery.deliver import Delivery, Tally, deliver
 from octo_dagster.delivery.draw import draw
 from octo_dagster.delivery.guard import allowed
+from octo_dagster.delivery.ledger import Ledger
 from octo_dagster.delivery.mapping import compiled
 from octo_dagster.delivery.plan import ORDINARY, Options, Plan
 from octo_dagster.delivery.settle import settle
@@ -92,8 +94,21 @@ def finish(sync: Sync, project: Project, link: Courier) -> Counter[str]:
     """Settle what earlier runs left open; nothing is called when nothing is open."""
     if not project.ledger.unsettled(sync.name):
         return Counter()
-    guard.check_account(sync, project.ledger, link.account())
+    guard.check_account(sync, project.ledger, whose(sync, project.ledger, link))
     return settle(sync, project.ledger, project.plans, link, new_run())
+
+
+def whose(sync: Sync, ledger: Ledger, link: Courier) -> str:
+    """The account these credentials open: as the vendor says, or said lately where asking it is dear."""
+    destination = sync.destination
+    if not destination.knows_for:
+        return link.account()
+    seal = destination.seal()
+    known = ledger.signed_in(seal, timedelta(seconds=destination.knows_for))
+    if known is None:
+        known = link.account()
+        ledger.sign_in(seal, known)
+    return known
 
 
 def prepare(
@@ -162,7 +177,7 @@ def attempt(delivery: Delivery) -> Report:
 def make_ready(delivery: Delivery) -> FieldReport:
     """The right account, with every field in place. Fatal when a field cannot be used as mapped."""
     sync, link = delivery.sync, delivery.courier
-    guard.check_account(sync, delivery.ledger, link.account())
+    guard.check_account(sync, delivery.ledger, whose(sync, delivery.ledger, link))
     fields = link.ensure_fields(delivery.plan.types, create=sync.create_fields)
     if fields.problems:
         raise Fatal(f"{sync.name}: nothing was written: {'; '.join(fields.problems)}")
@@ -237,5 +252,5 @@ def verify_only(
 ) -> Verified:
     """Compare the destination with the ledger, and nothing else."""
     with project.ledger.lock(sync.name), courier(sync, project, around) as link:
-        guard.check_account(sync, project.ledger, link.account())
+        guard.check_account(sync, project.ledger, whose(sync, project.ledger, link))
         return verify(sync, project.ledger, link, new_run(), how_much)

@@ -17,8 +17,8 @@ from assets.plans import guards, of_plan
 from assets.resources import Day, Setup
 from octo_dagster.errors import OctoError
 from octo_dagster.live.follow import Followed, follow
-from octo_dagster.live.send import send
-from octo_dagster.run import Report, carry_out, prepare
+from octo_dagster.live.send import in_a_hurry, send
+from octo_dagster.run import Report, carry_out, prepare, surroundings
 from octo_dagster.sync import Sync
 
 FOLLOW = "follow_orders"
@@ -133,8 +133,9 @@ def sending(setup: Setup, sync: Sync, followed: Followed, *, whole: bool) -> Rep
     """Whom this run touched; or `whole`, whoever differs from what the tool holds, of all customers."""
     if not whole:
         return send(setup.project, sync, followed, setup.around)
-    plan = prepare(sync, setup.project, around=setup.around)
-    return carry_out(plan, sync, setup.project, around=setup.around)
+    around = in_a_hurry(setup.around or surroundings(setup.project))
+    plan = prepare(sync, setup.project, around=around)
+    return carry_out(plan, sync, setup.project, around=around)
 
 
 def tell(context: dg.OpExecutionContext, setup: Setup, sync: Sync, report: Report) -> None:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,7 +20,7 @@ from octo_dagster.delivery.compare import missing
 from octo_dagster.delivery.http import Call, session
 from octo_dagster.delivery.pace import Pace
 from octo_dagster.destination import AnyDestination, FieldReport, Survey
-from octo_dagster.errors import DeliveryError, Expired, Retryable
+from octo_dagster.errors import DeliveryError, Expired, OverQuota, Retryable
 from octo_dagster.model import Batch, Fields, FieldType, Op, Outcome, Receipt, Sent
 
 T = TypeVar("T")
@@ -27,6 +28,8 @@ T = TypeVar("T")
 TRIES = 6
 """How often a call that was certainly not carried out goes again within one run."""
 
+GLANCES = 6
+"""How often the records of a job are looked at, in some ten seconds, before the job is asked after."""
 LONGEST_WAIT = 60.0
 
 
@@ -40,6 +43,8 @@ class Surroundings:
     clock: Callable[[], float] = time.monotonic
     patience: float = math.inf
     """Seconds to watch an unfinished job at most, whatever the destination says."""
+    queue: float = math.inf
+    """Seconds to wait at most for the vendor's quota to allow a call."""
 
 
 @dataclass
@@ -56,7 +61,8 @@ class Courier:
     """Whether the last job that was watched did not end: the ones after it are looked at once."""
 
     def __post_init__(self) -> None:
-        pace = Pace(self.destination.rates, self.around.pace_store, self.destination.type)
+        around, destination = self.around, self.destination
+        pace = Pace(destination.rates, around.pace_store, destination.type, around.queue)
         self.http = session(self.destination, pace, self.calls.append, self.around.sandbox, self.around.sleep)
 
     def close(self) -> None:
@@ -81,7 +87,7 @@ class Courier:
                     raise
                 renewed, self.api = True, None
             except Retryable as error:
-                if attempt == TRIES:
+                if attempt == TRIES or isinstance(error, OverQuota):
                     raise
                 wait = error.wait if error.wait is not None else 0.25 * 2**attempt
                 self.around.sleep(min(wait, LONGEST_WAIT))
@@ -115,11 +121,20 @@ class Courier:
         return done and not looked
 
     def ask(self, batch: Batch) -> Sent | None:
-        """What became of a batch with a token, watched until decided or out of patience."""
+        """What became of a batch with a token, watched until decided or out of patience.
+
+        At first its records are looked at, where the destination offers that."""
         wait, longest = self.destination.poll_seconds
         patience = 0 if self.out_of_patience else min(self.around.patience, self.destination.patience)
         end = self.around.clock() + patience
-        while True:
+        for look in count():
+            landed = self.landed(batch) if look < GLANCES else None
+            if landed:
+                return Sent(tuple(Receipt(key, Outcome.ACCEPTED) for key in batch.keys))
+            if landed is False and self.around.clock() < end:
+                self.around.sleep(wait)
+                wait = min(wait * 1.5, longest)
+                continue
             sent = self.again(lambda: self.destination.settle(self.api, batch))
             if sent is None:
                 return None
@@ -128,6 +143,14 @@ class Courier:
                 return complete(batch, sent)
             self.around.sleep(wait)
             wait = min(wait * 1.5, longest)
+        raise AssertionError("unreachable: it looks until it is told")
+
+    def landed(self, batch: Batch) -> bool | None:
+        """Whether every record stands as asked; None where that cannot be seen at a glance."""
+        found = self.again(lambda: self.destination.glance(self.api, batch))
+        if found is None:
+            return None
+        return all(unlike(batch.op, change.fields, found.get(change.key)) is None for change in batch.changes)
 
     def read(
         self, keys: Sequence[str], fields: Iterable[str], since: datetime | None = None

@@ -16,7 +16,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from filelock import FileLock, Timeout
 from sqlalchemy.dialects import postgresql, sqlite
 
 from octo_dagster.delivery.ledger_tables import (
+    ACCOUNTS,
     BATCHES,
     CHANGELOG,
     FIELDS,
@@ -159,6 +160,24 @@ class Ledger:
                 return  # nothing moved: a plan that was drawn stays fresh
             self.touch(connection, sync)
             connection.execute(sa.update(SYNCS).where(SYNCS.c.sync == sync).values(account=account))
+
+    def signed_in(self, seal: str, within: timedelta) -> str | None:
+        """The account that credentials of this seal opened when they were asked for last; None when that is
+        longer ago."""
+        with self.reading() as connection:
+            found: str | None = connection.scalar(
+                sa.select(ACCOUNTS.c.account).where(
+                    ACCOUNTS.c.seal == seal, ACCOUNTS.c.at > self.clock() - within
+                )
+            )
+            return found
+
+    def sign_in(self, seal: str, account: str) -> None:
+        """Remember whose credentials of this seal are."""
+        said = {"account": account, "at": self.clock()}
+        with self.engine.begin() as connection:
+            added = self.insert(ACCOUNTS).values(seal=seal, **said)
+            connection.execute(added.on_conflict_do_update(index_elements=["seal"], set_=said))
 
     def touch(self, connection: sa.Connection, sync: str) -> None:
         added = self.insert(SYNCS).values(sync=sync, revision=1)

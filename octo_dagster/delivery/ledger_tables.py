@@ -20,6 +20,13 @@ SYNCS = sa.Table(
     sa.Column("account", sa.Text, comment="account and place delivered to"),
     sa.Column("revision", sa.BigInteger, nullable=False, comment="grows with every write to the sync"),
 )
+ACCOUNTS = sa.Table(
+    "accounts",
+    TABLES,
+    sa.Column("seal", sa.Text, primary_key=True, comment="of the credentials; they cannot be told from it"),
+    sa.Column("account", sa.Text, nullable=False, comment="whose they are, as the vendor said"),
+    sa.Column("at", sa.DateTime, nullable=False, comment="when it said so, UTC"),
+)
 SNAPSHOT = sa.Table(
     "sync_snapshot",
     TABLES,

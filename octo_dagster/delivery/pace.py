@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from math import inf, isinf
 from pathlib import Path
 
 from pyrate_limiter import Duration, InMemoryBucket, Limiter, SingleBucketFactory, SQLiteBucket
@@ -15,33 +16,40 @@ from pyrate_limiter import Rate as LimiterRate
 from pyrate_limiter.abstracts import AbstractBucket
 
 from octo_dagster.destination import Rate
+from octo_dagster.errors import OverQuota
 
 
 class Lane:
     """One rate: which calls it covers, and the bucket that counts them."""
 
     def __init__(self, rate: Rate, bucket: AbstractBucket) -> None:
+        self.rate = rate
         self.paths = re.compile(rate.paths or "")
         self.bucket = bucket
         # No background thread to forget old calls: `wait` does it.
         self.limiter = Limiter(SingleBucketFactory(bucket, schedule_leak=False))
 
-    def wait(self) -> None:
-        self.limiter.try_acquire("call", blocking=True)
+    def wait(self, seconds: float) -> bool:
+        """Whether a call may go, within so many seconds."""
+        may = self.limiter.try_acquire("call", timeout=-1 if isinf(seconds) else seconds)
         self.bucket.leak(self.bucket.now())  # type: ignore[no-untyped-call]
+        return bool(may)
 
 
 class Pace:
     """Waits until a call is within every rate that covers its path."""
 
-    def __init__(self, rates: Sequence[Rate], store: Path | None, account: str) -> None:
+    def __init__(self, rates: Sequence[Rate], store: Path | None, account: str, longest: float = inf) -> None:
+        self.account, self.longest = account, longest
         self.lanes = [Lane(rate, bucket(rate, store, f"{account}_{n}")) for n, rate in enumerate(rates)]
 
     def wait(self, path: str) -> None:
-        """Block until one more call to this path may go."""
+        """Block until one more call to this path may go. OverQuota when that takes longer than `longest`
+        seconds."""
         for lane in self.lanes:
-            if lane.paths.search(path):
-                lane.wait()
+            if lane.paths.search(path) and not lane.wait(self.longest):
+                told = f"{lane.rate.calls:,} calls in {lane.rate.seconds:,g} s"
+                raise OverQuota(f"{self.account}: its quota of {told} is used up; what is left stays owed")
 
     def close(self) -> None:
         """Let go of the store. Nothing may be waited for afterwards."""

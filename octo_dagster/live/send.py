@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
 
 from octo_dagster.config import Project
@@ -17,8 +18,13 @@ from octo_dagster.delivery.plan import Options
 from octo_dagster.delta import scan
 from octo_dagster.live.follow import Followed
 from octo_dagster.live.touched import among, put
-from octo_dagster.run import Report, carry_out, prepare
+from octo_dagster.run import Report, carry_out, prepare, surroundings
 from octo_dagster.sync import Sync
+
+HURRY = 20.0
+"""Seconds to wait at most for a tool's quota, for all who wait behind it."""
+PATIENCE = 60.0
+"""Seconds to watch a tool's job at most, likewise."""
 
 MOST = 20_000
 """Keys beyond which every customer is compared, as at night."""
@@ -40,11 +46,17 @@ def send(
     if not keys:
         return None
     options = Options(near=tuple(sorted(keys))) if len(keys) <= MOST else Options()
-    plan = prepare(sync, project, options, around)
-    report = carry_out(plan, sync, project, around=around, progress=progress)
+    hurried = in_a_hurry(around or surroundings(project))
+    plan = prepare(sync, project, options, hurried)
+    report = carry_out(plan, sync, project, around=hurried, progress=progress)
     if report.exit_code in (0, 4):
         told.keep(min(version, plan.version))
     return report
+
+
+def in_a_hurry(around: Surroundings) -> Surroundings:
+    """The same, but no tool keeps the others waiting: what it cannot take now stays owed."""
+    return replace(around, queue=min(HURRY, around.queue), patience=min(PATIENCE, around.patience))
 
 
 def owed(project: Project, sync: Sync, since: int) -> set[str]:

@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Literal
 
 import requests
 
-from connectors.destinations.brevo.api import Api, content, expected, fold, kind, names, one
+from connectors.destinations.brevo.api import PAGE, Api, content, expected, fold, kind, names, one
 from connectors.destinations.brevo.rows import (
     IDENTIFIERS,
     Body,
@@ -76,6 +76,8 @@ class Brevo(Destination[Api]):
     silent: ClassVar = True
     in_order: ClassVar = False
     poll_seconds: ClassVar = (0.5, 120.0)
+    # 100 calls an hour are all there is for asking after the account and after jobs.
+    knows_for: ClassVar = 3600.0
 
     def key_problem(self, key_field: str) -> str | None:
         return None if key_field in IDENTIFIERS_OF_PEOPLE else "must be EMAIL or EXT_ID"
@@ -182,6 +184,19 @@ class Brevo(Destination[Api]):
         if len(completed) < len(finished):
             return None
         return Sent(receipts(batch, reported(api, batch, completed)))
+
+    def glance(self, api: Api, batch: Batch) -> dict[str, Fields] | None:
+        """One page of the contacts modified since, or one contact, costs nothing of the 100 calls an hour."""
+        list_id = api.list_id()
+        if list_id is None or len(batch.changes) > PAGE or batch.opened_at is None:
+            return None
+        wanted = {fold(key): key for key in batch.keys}
+        names_asked = tuple(batch.types)
+        found: dict[str, Fields] = {}
+        for contact in api.contacts(list_id, wanted, batch.opened_at):
+            mine = names(contact) & wanted.keys()
+            found |= {wanted[name]: shown(contact, names_asked) for name in mine}
+        return found
 
     def read(
         self, api: Api, keys: Iterable[str], fields: Iterable[str], since: datetime | None = None

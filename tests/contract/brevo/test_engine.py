@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,9 @@ import sqlalchemy as sa
 
 from connectors.sandbox.server import Sandbox
 from octo_dagster.delivery.ledger_tables import CHANGELOG
+from octo_dagster.delivery.pace import Pace
 from octo_dagster.errors import ConfigError
+from octo_dagster.run import carry_out, prepare
 from tests.vendors.brevo import BREVO
 from tests.world import World, row, world
 
@@ -59,6 +64,37 @@ def test_a_job_gone_wrong_is_made_good(shop: World, kind: str) -> None:
     assert {found["ORDERS"] for found in held(shop).values()} == set(range(1, 9))
     assert len(shop.sandbox.twin("brevo").holdings()["contacts"]) == 8
     assert shop.plan().changes == 0
+
+
+def test_orders_in_a_trickle_spend_nothing_of_the_hundred_calls_an_hour(shop: World) -> None:
+    """Once the account is known, a change asks neither after it nor after its job: both have 100 calls an
+    hour between them, and orders come faster. Other credentials are asked for anew, and refused."""
+    shop.have([row(n) for n in range(8)]).deliver()
+    before = len(shop.sandbox.calls("brevo"))
+    for orders in range(50, 53):
+        report = shop.have([row(n, orders=orders if n < 4 else n) for n in range(8)]).deliver()
+        assert (report.tally.accepted, report.exit_code) == (4, 0)
+    calls = shop.sandbox.calls("brevo")[before:]
+    assert calls
+    assert [call.path for call in calls if not call.path.startswith("/v3/contacts")] == []
+    assert sorted(found["ORDERS"] for found in held(shop).values()) == [4, 5, 6, 7, 52, 52, 52, 52]
+
+    os.environ["BREVO_API_KEY"] = "sandbox-key-2"
+    report = shop.have([row(1)]).deliver()
+    assert (report.exit_code, "octo-sandbox-2" in (report.error or "")) == (7, True)
+
+
+def test_a_used_up_quota_keeps_nobody_waiting(shop: World, tmp_path: Path) -> None:
+    """Who may not wait for it hears so at once, with nothing sent; when there is quota again all is sent."""
+    sync, project = shop.have([row(1)]).sync, shop.project
+    hurried = replace(shop.around, queue=0.0, pace_store=tmp_path / "pace.sqlite")
+    with closing(Pace(sync.destination.rates, hurried.pace_store, "brevo")) as pace:
+        for _ in range(100):
+            pace.wait("/v3/processes/1")
+    report = carry_out(prepare(sync, project, around=hurried), sync, project, around=hurried)
+    assert report.error == "brevo: its quota of 100 calls in 3,600 s is used up; what is left stays owed"
+    assert (report.exit_code, held(shop)) == (5, {})
+    assert shop.deliver().tally.accepted == 1
 
 
 def test_what_brevo_drops_in_silence_is_rejected(shop: World) -> None:
