@@ -120,18 +120,30 @@ def run(
     with warehouse.connect(reads, only=reads) as connection:
         for name in tables.keys() - reads.keys():
             connection.register(name, canonical.CONTRACTS[name].arrow.empty_table())
-        if told.by_frames:
-            collect(told, Reading(connection, tables, as_of, progress))
-        else:
-            query = compiled(statement(told, tables, as_of))
-            with discreet(told):
-                connection.execute(f"create temp table scored as {query}")
-        rows = check_rows(told, connection)
+        rows = work_out(told, connection, tables, as_of, progress)
         money = {column.name for column in told.columns if column.type == FieldType.DECIMAL}
         classes = tuple(figure for column in told.columns for figure in figures(connection, column, money))
         written = connection.sql(f"select * from scored order by {listed(told.key)}").to_arrow_reader()
         version = warehouse.replace(told.name, written, note)
     return Report(told.name, as_of, plain, reads, rows, version, classes)
+
+
+def work_out(
+    score: Score,
+    connection: duckdb.DuckDBPyConnection,
+    tables: Tables,
+    as_of: date,
+    progress: Progress = lambda done, total: None,
+) -> int:
+    """Make the connection's table `scored` hold the score's rows; how many. ConfigError when the score breaks
+    its contract."""
+    if score.by_frames:
+        collect(score, Reading(connection, tables, as_of, progress))
+    else:
+        query = compiled(statement(score, tables, as_of))
+        with discreet(score):
+            connection.execute(f"create temp table scored as {query}")
+    return check_rows(score, connection)
 
 
 def check_rows(score: Score, connection: duckdb.DuckDBPyConnection) -> int:
