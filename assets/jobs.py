@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 import dagster as dg
 
 from assets import keys
+from assets.backfill import backfill_job
 from assets.live.follow import follow_job
 from assets.live.launcher import LANE
 from assets.resources import Setup
@@ -28,7 +29,8 @@ SIDE_BY_SIDE = dg.multiprocess_executor.configured(
 
 
 def jobs(setup: Setup) -> list[Job]:
-    """`nightly`, `refresh_base`, `follow_orders` where there are orders, `deliver_<sync>` for every sync."""
+    """`nightly`, `refresh_base`, `follow_orders` where there are orders, `backfill` where there are scores,
+    `deliver_<sync>` for every sync."""
     project = setup.project
     made = [
         job("nightly", "everything", night(project), SIDE_BY_SIDE),
@@ -36,6 +38,8 @@ def jobs(setup: Setup) -> list[Job]:
     ]
     if ORDERS & project.fed:
         made.append(follow_job(setup, touched(project)))
+    if project.scores:
+        made.append(backfill_job(setup))
     made += [
         job(rescore(name), f"{name} at its own hours, and the profile that joins it", rescored(name), HERE)
         for name in project.hours

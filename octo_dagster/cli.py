@@ -42,6 +42,7 @@ app = typer.Typer(
 app.add_typer(keys, name="keys")
 app.command("status")(ops.status)
 app.command("alerts")(ops.tell)
+app.command("backfill")(ops.backfill)
 console = Console(width=None if sys.stdout.isatty() else 140)  # a log has no edge to wrap at
 errors = Console(stderr=True)
 

@@ -1,19 +1,23 @@
-"""`octo status` and `octo alerts`."""
+"""`octo status`, `octo alerts` and `octo backfill`."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from octo_dagster.config import Project
 from octo_dagster.errors import ConfigError
 from octo_dagster.ops import alerts, runlog
+from octo_dagster.ops.backfill import Every, Past, Wish, table_name, work
+from octo_dagster.ops.backfill import backfill as worked_out
 from octo_dagster.ops.channels import Untold
 from octo_dagster.ops.rules import Alerts
 from octo_dagster.ops.status import Status
@@ -79,6 +83,59 @@ def tell(
             for row in rows
         ]
         show("state", "rule", "of", "since (UTC)", "what", rows=told)
+
+
+def backfill(
+    scores: Annotated[
+        list[str] | None, typer.Option("--score", help="Only this score; may be repeated.")
+    ] = None,
+    since: Annotated[
+        datetime | None, typer.Option("--from", help="The first day; default: that of the first order.")
+    ] = None,
+    until: Annotated[datetime | None, typer.Option("--to", help="The last day; default: yesterday.")] = None,
+    every: Annotated[Every, typer.Option(help="The last day of each month or week, or each day.")] = (
+        Every.MONTH
+    ),
+    again: Annotated[bool, typer.Option("--again", help="Days that are done, too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Work the scores' past days out, into <score>_past. Stopped, it goes on where it was."""
+    project = Project.here()
+    days = (since and since.date(), until and until.date())
+    found = work(project, Wish(tuple(scores or ()), *days, every, again), now().date())
+    with advancing(found.steps, quiet=as_json) as advance:
+        made = worked_out(project, found, advance)
+    if as_json:
+        answer({"done": [past.as_dict() for past in made], "done_before": found.skipped})
+        return
+    if made:
+        show("table", "days", "from", "to", "rows", "seconds", rows=summed(made))
+    if found.skipped:
+        said = f"{found.skipped:,} days of a score were done before; --again does them anew."
+        Console().print(said, style="dim", highlight=False)
+
+
+def summed(made: Sequence[Past]) -> list[tuple[str, ...]]:
+    """A line for each score's past."""
+    lines: list[tuple[str, ...]] = []
+    for score in dict.fromkeys(past.score for past in made):
+        mine = [past for past in made if past.score == score]
+        rows, seconds = sum(past.rows for past in mine), sum(past.seconds for past in mine)
+        ends = (str(mine[0].as_of), str(mine[-1].as_of))
+        lines.append((table_name(score), f"{len(mine):,}", *ends, f"{rows:,}", f"{seconds:,.1f}"))
+    return lines
+
+
+@contextmanager
+def advancing(total: int, *, quiet: bool) -> Iterator[Any]:
+    """A progress bar on standard error that says which day is done; nothing when quiet."""
+    if quiet or not total:
+        yield lambda past: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("backfill", total=total)
+        yield lambda past: progress.update(task, advance=1, description=f"{past.as_of} {past.score}")
 
 
 def now() -> datetime:
