@@ -10,10 +10,16 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from connectors.sandbox.server import Sandbox
 
 SERVE = "from connectors.sandbox.server import serve; serve(0, lambda made: print(made.address, flush=True))"
+
+# A property is about what comes out: how long a busy machine takes for it says nothing. What failed once is
+# not kept, so that every run of a commit is alike.
+settings.register_profile("octo", deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("octo")
 
 
 class Clock:

@@ -199,7 +199,7 @@ TRI = st.one_of(st.none(), st.booleans())
 FLAGS = ["f0", "f1", "f2", "f3"]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     rows=st.lists(st.tuples(TRI, TRI, TRI, TRI), min_size=1, max_size=12),
     order=st.permutations(FLAGS),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import CompileError
@@ -58,7 +58,7 @@ ORDERS = st.lists(
     unique_by=lambda row: row["order_id"],
 )
 LINES = st.lists(st.tuples(st.integers(0, 15), st.sampled_from(sorted(THINGS)), st.booleans()), max_size=40)
-small = settings(max_examples=4, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+small = settings(max_examples=4)
 
 
 def shop(orders: Rows, lines: list[tuple[int, str, bool]]) -> Given:

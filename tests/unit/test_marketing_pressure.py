@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assets.scores.marketing_pressure import marketing_pressure
@@ -78,7 +78,7 @@ EVENTS = st.lists(
     max_size=14,
 )
 BASES = st.fixed_dictionaries({"customers": CUSTOMERS, "messages": MESSAGES, "message_events": EVENTS})
-small = settings(max_examples=4, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+small = settings(max_examples=4)
 
 
 def outcome(tables: Tables, as_of: date = AS_OF, **chosen: Any) -> Rows:

@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assets.scores.promotion_sensitivity import promotion_sensitivity
@@ -69,7 +69,7 @@ BASES = st.lists(
     ),
     max_size=25,
 )
-small = settings(max_examples=6, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+small = settings(max_examples=6)
 
 
 def outcome(orders: Rows, as_of: date = AS_OF, **chosen: Any) -> Rows:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assets.scores.reactivation import borders, reactivation
@@ -80,7 +80,7 @@ BASES = st.fixed_dictionaries(
         ),
     }
 )
-small = settings(max_examples=4, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+small = settings(max_examples=4)
 
 
 def outcome(base: Mapping[str, Rows], as_of: date = AS_OF, **chosen: Any) -> Rows:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assets.scores.recommendations import recommendations
@@ -19,7 +19,7 @@ from octo_dagster.scoring.recommending.shelf import shelf
 from tests.baskets import ANY, bought, product, run, shop
 from tests.orders import Rows
 
-small = settings(max_examples=5, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+small = settings(max_examples=5)
 
 CUSTOMERS = [{"customer_id": name} for name in ("a", "b", "c", "d", "e", "cold")]
 SHELF = [product(f"p{n}", category=("X", "Y", None)[n % 3], in_stock=n != 7) for n in range(9)]
@@ -106,7 +106,7 @@ def test_no_category_is_over_its_share(lines: list[Any]) -> None:
     assert max(counts.values(), default=0) <= 2
 
 
-@settings(max_examples=60, deadline=None, database=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10_000), st.integers(1, 12), st.integers(1, 5), st.integers(2, 60))
 def test_looking_at_few_finds_the_best_of_all(seed: int, count: int, most: int, products: int) -> None:
     """What is chosen by looking at the best few is what sorting all products gives, with caps, ties and all."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assets.scores.responsiveness import LABELS, responsiveness
@@ -160,7 +160,7 @@ MESSAGES = st.lists(
     unique=True,
 ).map(lambda drawn: [sent_in(*row) for row in drawn])
 CHOSEN = st.randoms(use_true_random=False)
-small = settings(max_examples=4, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+small = settings(max_examples=4)
 
 
 def some_opened(messages: Rows, dice: Any) -> Rows:

@@ -12,7 +12,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assets.scores.rfm import rfm
@@ -113,7 +113,7 @@ BASES = st.lists(
     ),
     max_size=25,
 )
-small = settings(max_examples=6, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+small = settings(max_examples=6)
 
 
 def outcome(orders: Sequence[dict[str, Any]], as_of: date = AS_OF, **chosen: Any) -> Rows:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assets.scores.rfm import rfm
@@ -56,7 +56,7 @@ CUTS = st.fixed_dictionaries(
         "cuts_monetary": st.just([1, 20, 50, 100, 200]),
     },
 )
-small = settings(max_examples=6, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+small = settings(max_examples=6)
 
 
 def outcome(score: Score, orders: Sequence[dict[str, Any]], as_of: date = AS_OF, **chosen: Any) -> Rows:

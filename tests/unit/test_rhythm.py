@@ -31,7 +31,7 @@ __all__ = ["postgres", "scores_only"]
 
 AS_OF = date(2024, 6, 30)
 SHARED = Path(__file__).parents[2] / "../shared/data"
-small = settings(max_examples=6, deadline=None)
+small = settings(max_examples=6)
 
 Rows = list[dict[str, Any]]
 

@@ -29,7 +29,7 @@ from tests.scoring_cases import Given, by_hand, computed
 AS_OF = date(2024, 6, 30)
 FOLDER = Path(__file__).parents[2] / "assets/scores"
 SCORES = {s.name: s for s in (rhythm, rhythm_by_category, rhythm_of_categories, rhythm_shares_by_category)}
-small = settings(max_examples=6, deadline=None)
+small = settings(max_examples=6)
 
 Rows = list[dict[str, Any]]
 Bought = tuple[str | None, int, str, str]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from octo_dagster import document
@@ -68,7 +68,7 @@ BASES = st.fixed_dictionaries(
     }
 )
 # Few, as each is many runs that write tables; many customers in each instead.
-small = settings(max_examples=2, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+small = settings(max_examples=2)
 
 
 def runs(base: Base, days: Sequence[int]) -> list[Rows]:

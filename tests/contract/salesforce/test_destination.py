@@ -265,7 +265,7 @@ def test_replies_are_read_into_our_words() -> None:
     assert as_value("a;b", "string") == "a;b"
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.text(min_size=1))
 def test_any_key_can_be_asked_for(key: str) -> None:
     """However a key is written, the query asks for exactly it."""
@@ -273,7 +273,7 @@ def test_any_key_can_be_asked_for(key: str) -> None:
     assert condition.values == {key.lower()}
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.text(max_size=300), max_size=200), st.integers(50, 5_000))
 def test_packing_loses_and_moves_nothing(texts: list[str], room: int) -> None:
     """Every literal is in one query, in its order."""
