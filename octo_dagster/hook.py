@@ -8,11 +8,14 @@ For a source that can be asked, a hook is a knock: its rows are pulled by their 
 is not kept. For a `push` source it is the data. Where the secret is being changed, name both in a list.
 
 - shopify: X-Shopify-Hmac-Sha256, base64 of HMAC-SHA256 over the raw body by the app's client secret
-  (shopify.dev/docs/apps/build/webhooks/verify-deliveries); X-Shopify-Webhook-Id is the same each time a
-  delivery is tried.
-- woocommerce: X-WC-Webhook-Signature, likewise, by the webhook's secret; X-WC-Webhook-Delivery-ID.
+  (shopify.dev/docs/apps/build/webhooks/verify-deliveries).
+- woocommerce: X-WC-Webhook-Signature, likewise, by the webhook's secret.
 - octo: `X-Octo-Signature: t=SECONDS,v1=HEX`, the HMAC-SHA256 of `SECONDS.BODY`, refused when it is more than
   five minutes old; as Octo's own `webhook` destination signs (`Octo-Signature` is read too).
+
+The first two sign the body and nothing else: not when, nor for which topic, nor the delivery's id
+(X-Shopify-Webhook-Id, X-Shopify-Event-Id, X-WC-Webhook-Delivery-ID), which anybody can change. So what was
+signed is itself the name of a delivery, and a body must say which version of its order it is.
 """
 
 from __future__ import annotations
@@ -36,12 +39,8 @@ SIGNATURES: Mapping[str, tuple[str, ...]] = {
     "woocommerce": ("x-wc-webhook-signature",),
     "octo": ("x-octo-signature", "octo-signature"),
 }
-DELIVERIES = {
-    "shopify": "x-shopify-webhook-id",
-    "woocommerce": "x-wc-webhook-delivery-id",
-    "octo": "idempotency-key",
-}
-"""The header that is the same each time one delivery is tried."""
+ONCE = "idempotency-key"
+"""The header by which an `octo` sender names a delivery: it signs anew to try it again."""
 PING = re.compile(rb"webhook_id=\d+")
 """What WooCommerce sends, unsigned, to see whether an address is there before it keeps it."""
 
@@ -59,10 +58,10 @@ class Hook(BaseModel):
     def signed(self, body: bytes, headers: Mapping[str, str], now: float) -> bool:
         """Whether the vendor made this body, and, where its signature has a time, lately. Header names in
         lower case. ConfigError when the secret is not in the environment."""
-        told = next((headers[name] for name in SIGNATURES[self.by] if name in headers), "")
+        told = self.told(headers)
         secrets = self.secret if isinstance(self.secret, tuple) else (self.secret,)
         keys = [one.reveal().encode() for one in secrets]
-        if self.by == "octo":
+        if self.dated:
             return stamped(told, keys, body, now)
         sent = decoded(told)
         return any(hmac.compare_digest(hmac.digest(key, body, "sha256"), sent) for key in keys)
@@ -71,9 +70,24 @@ class Hook(BaseModel):
         """Whether it is WooCommerce asking if anybody is there."""
         return self.by == "woocommerce" and PING.fullmatch(body) is not None
 
+    @property
+    def dated(self) -> bool:
+        """Whether a signature says when it was made, and so is good for a while only."""
+        return self.by == "octo"
+
+    def covered(self, body: bytes, headers: Mapping[str, str]) -> bytes:
+        """All that a good signature vouches for: what comes again is the same delivery, whatever else the
+        request says."""
+        stamp = STAMPED.fullmatch(self.told(headers)) if self.dated else None
+        return stamp[1].encode() + b"." + body if stamp else body
+
     def delivery(self, headers: Mapping[str, str]) -> str | None:
-        """The vendor's own name for what it delivers."""
-        return headers.get(DELIVERIES[self.by])
+        """The sender's own name for what it delivers, where that is not what it signs."""
+        return (headers.get(ONCE) or None) if self.dated else None
+
+    def told(self, headers: Mapping[str, str]) -> str:
+        """The signature there is; empty without one."""
+        return next((headers[name] for name in SIGNATURES[self.by] if name in headers), "")
 
 
 def stamped(told: str, keys: list[bytes], body: bytes, now: float) -> bool:

@@ -1,10 +1,12 @@
 """What others bring us by themselves, on disk before they are thanked: posted rows, and knocks at the door.
 
 `OCTO_HOME/inbox.sqlite` (WAL, every commit on disk). The read API writes it, from any number of processes;
-push sources and sensors read it, from others. Two things are in it:
+push sources and sensors read it, from others. Three things are in it:
 
 - **Rows**, in posts. A post has a number that only grows, given under the writer's lock: whoever has read up
   to a number has missed nothing before it. A push source's cursor is that number (`reached`).
+- **Signatures** of webhooks, by the digest of what was signed: what was signed once is taken once, whoever
+  brings it again and under whatever name. They are never forgotten: some sixty bytes each, and no one's data.
 - **Wakes**: source → how many times something knocked for it: a webhook, or a post of rows. A sensor watches
   `wakes()`, one look-up of some twenty microseconds for all sources together: a number that differs from the
   last one seen means "pull this source by its own cursor now". What a knock was about is not kept: a hook
@@ -36,6 +38,9 @@ create table if not exists rows (
     source text not null, stream text not null, number integer not null, place integer not null,
     told text, fault text, primary key (source, stream, number, place)) without rowid;
 create table if not exists wakes (source text primary key, times integer not null, at text not null);
+create table if not exists signatures (
+    source text not null, digest text not null, number integer not null,
+    primary key (source, digest)) without rowid;
 """
 
 Line = tuple[str | None, str | None]
@@ -59,6 +64,8 @@ class Post:
     """As it came: a repeated idempotency key must bring the same."""
     once: str | None = None
     """The sender's own name for this post; None when it gave none."""
+    signed: bytes | None = None
+    """Of a webhook, all that its signature covers; None for a post that has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +92,26 @@ class Inbox:
 
     def __init__(self, home: Path) -> None:
         self.path = home.absolute() / FILE
-        self.lock = threading.RLock()
+        self.turns: tuple[int, threading.RLock] = (os.getpid(), threading.RLock())
         self.opened: tuple[int, sqlite3.Connection] | None = None
         self.left: list[sqlite3.Connection] = []
         """A parent process's connections: SQLite forbids even to close them here."""
 
+    @property
+    def lock(self) -> threading.RLock:
+        """One thread at a time. A fork has a lock of its own: the parent's may be held by a thread that is
+        not here to let go of it."""
+        if self.turns[0] != os.getpid():
+            self.turns = (os.getpid(), threading.RLock())
+        return self.turns[1]
+
     def keep(self, post: Post, answer: str) -> Kept:
         """Put a post on disk, with what the sender is answered; when this returns it is there. A post whose
-        `once` was here is answered as it was then. Reused when its rows were others."""
+        `once` was here, or what was signed, is answered as it was then. Reused when its rows were others."""
         digest = hashlib.sha256(post.body).hexdigest()
         with self.writing() as inbox:
+            if (number := told_before(inbox, post)) is not None:
+                return Kept(number, answer, again=True)
             if post.once is not None and (known := before(inbox, post)):
                 if known[2] != digest:
                     raise Reused(post.once)
@@ -107,6 +124,7 @@ class Inbox:
             number = int(made.lastrowid or 0)
             rows = [(*of, number, place, *line) for place, line in enumerate(post.rows, start=1)]
             inbox.executemany("insert into rows values (?,?,?,?,?,?)", rows)
+            remember(inbox, post, number)
             knock(inbox, post.source)
         return Kept(number, answer, again=False)
 
@@ -148,10 +166,11 @@ class Inbox:
             connection.execute("begin immediate")
             try:
                 yield connection
+                connection.execute("commit")
             except BaseException:
-                connection.execute("rollback")
+                if connection.in_transaction:  # a full disk ends it by itself, at times
+                    connection.execute("rollback")
                 raise
-            connection.execute("commit")
 
     def connection(self) -> sqlite3.Connection:
         if self.opened is None or self.opened[0] != os.getpid():
@@ -189,6 +208,21 @@ def before(inbox: sqlite3.Connection, post: Post) -> tuple[int, str, str] | None
         query, (post.sender, post.source, post.stream, post.once)
     ).fetchone()
     return found
+
+
+def told_before(inbox: sqlite3.Connection, post: Post) -> int | None:
+    """The number of the post that brought what was signed; None for a post that is new, or not signed."""
+    if post.signed is None:
+        return None
+    query = "select number from signatures where source = ? and digest = ?"
+    found = inbox.execute(query, (post.source, hashlib.sha256(post.signed).hexdigest())).fetchone()
+    return found[0] if found else None
+
+
+def remember(inbox: sqlite3.Connection, post: Post, number: int) -> None:
+    if post.signed is not None:
+        digest = hashlib.sha256(post.signed).hexdigest()
+        inbox.execute("insert into signatures values (?, ?, ?)", (post.source, digest, number))
 
 
 def knock(inbox: sqlite3.Connection, source: str) -> None:

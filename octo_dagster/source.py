@@ -96,6 +96,9 @@ class Source(BaseModel, ABC):
     posted: ClassVar[bool] = False
     """Whether its rows are brought to us, so that a webhook is data and not a reason to ask."""
 
+    arrivals: ClassVar[str | None] = None
+    """The column that says in which order rows were brought, of a source that is brought them."""
+
     glance: ClassVar[float] = 5.0
     """Seconds between two askings for news (`reached`), at the least."""
 

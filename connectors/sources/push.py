@@ -63,6 +63,7 @@ class Push(Source):
 
     lists_keys: ClassVar = False
     posted: ClassVar = True
+    arrivals: ClassVar = POST
     glance: ClassVar = 0.25
 
     _name: str = PrivateAttr("")

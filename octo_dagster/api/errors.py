@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -24,6 +25,7 @@ CODES = {
     409: "ambiguous",
     410: "gone",
     422: "invalid",
+    429: "too_many_requests",
     503: "unavailable",
 }
 
@@ -41,9 +43,9 @@ class Told(BaseModel):
     error: Trouble
 
 
-def problem(status: int, message: str) -> HTTPException:
+def problem(status: int, message: str, headers: Mapping[str, str] | None = None) -> HTTPException:
     """An error with this status and sentence."""
-    return HTTPException(status, message)
+    return HTTPException(status, message, headers)
 
 
 def reply(status: int, code: str, message: str, headers: Any = None) -> JSONResponse:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from dataclasses import field as made
 from functools import cached_property
 from typing import Annotated, Any
 
@@ -19,12 +20,13 @@ from connectors.sources.push import POST, Push
 from connectors.sources.rest.records import spelled, value
 from octo_dagster.api.customers import Asker, parameter
 from octo_dagster.api.errors import problem
+from octo_dagster.api.gate import Crowd
 from octo_dagster.api.swift import LONGEST
 from octo_dagster.canonical.contracts import CONTRACTS
 from octo_dagster.canonical.intake import Intake
 from octo_dagster.config import Project
 from octo_dagster.errors import ConfigError
-from octo_dagster.inbox import Inbox, Line, Post, Reused
+from octo_dagster.inbox import Inbox, Kept, Line, Post, Reused
 
 router = APIRouter(prefix="/v1")
 
@@ -32,6 +34,8 @@ MOST_ROWS = 1_000
 """In one post."""
 MOST_COLUMNS = 500
 """In one row."""
+HOOKS_A_SECOND = 500
+"""From one address for one source: checking a signature costs a little, and what is refused comes again."""
 SCOPE = "events"
 """What a key must be for to post: `events:orders`."""
 BODY = {
@@ -142,6 +146,7 @@ class Door:
 
     project: Project
     inbox: Inbox
+    knocks: Crowd = made(default_factory=lambda: Crowd(HOOKS_A_SECOND))
 
     @cached_property
     def streams(self) -> Mapping[str, Stream]:
@@ -154,6 +159,10 @@ class Door:
         if intake is None or intake.hook is None:
             raise problem(404, "no source listens here")
         return intake
+
+    def wait(self, address: str, source: str) -> float:
+        """Seconds until this address may knock for this source; 0 for now."""
+        return self.knocks.wait((address, source), time.monotonic())
 
 
 async def door_of(request: Request) -> Door:
@@ -206,13 +215,16 @@ async def events(request: Request, key: Asker, door: Ours, table: Name) -> Respo
     "/hooks/{source}",
     summary="A vendor's webhook",
     status_code=202,
-    responses={202: {"model": Heard}, 200: {"model": Heard, "description": "A vendor's test of the address"}},
+    responses={202: {"model": Heard}, 200: {"model": Heard, "description": "Nothing new"}},
     openapi_extra={"security": [], "requestBody": {"content": {"application/json": {"schema": {}}}}},
 )
 async def hooks(request: Request, door: Ours, source: Name) -> Response:
     """Signed by the vendor, as `hook` in the source's file says; no key. Where the source can be asked, it
-    is a reason to pull it by its cursor; for a source by push, it is the rows."""
+    is a reason to pull it by its cursor; for a source by push, it is the rows. 200 when it is only a test of
+    the address, or the rows of a delivery that was here before."""
     intake = door.hooked(source)
+    if wait := door.wait(request.client.host if request.client else "", source):
+        raise problem(429, "more webhooks than can be taken", {"Retry-After": str(max(1, round(wait)))})
     hook = intake.hook
     body = await request.body()
     assert hook is not None  # noqa: S101 - a source without one is not found
@@ -228,12 +240,18 @@ async def hooks(request: Request, door: Ours, source: Name) -> Response:
     if hook.into is None:
         await run_in_threadpool(door.inbox.wake, source)
         return told({"post": None})
-    post = Post(source, hook.into, "hook", brought(body), body, hook.delivery(headers) or None)
+    post = Post(source, hook.into, "hook", brought(body), body, hook.delivery(headers))
+    kept = await run_in_threadpool(taken, door.inbox, replace(post, signed=hook.covered(body, headers)))
+    return told({"post": kept.number}, 200 if kept.again else 202)
+
+
+def taken(inbox: Inbox, post: Post) -> Kept:
+    """A signed post, in the inbox. One that names itself as another did is taken too: the sender vouches for
+    what it says, not for its name, and nobody tries again what is refused for long."""
     try:
-        kept = await run_in_threadpool(door.inbox.keep, post, "{}")
+        return inbox.keep(post, "{}")
     except Reused:
-        raise problem(409, "this delivery came before with another body") from None
-    return told({"post": kept.number})
+        return inbox.keep(replace(post, once=None), "{}")
 
 
 def told(value: Any, status: int = 202) -> Response:

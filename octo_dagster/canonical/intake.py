@@ -210,6 +210,13 @@ class Intake(Frozen):
         if self.hook and bool(self.hook.into) != self.source.posted:
             needs = "is needed: what its hooks bring" if self.source.posted else "is of a push source only"
             raise ValueError(f"hook.into: {needs}")
+        if self.hook and self.source.posted and not self.hook.dated:
+            for name, table in self.tables.items():
+                if table.cursor == self.source.arrivals:
+                    raise ValueError(
+                        f"tables.{name}.cursor: {self.hook.by} signs no time, so an old delivery may come"
+                        " again: say which column orders versions (updated_at, date_modified_gmt)"
+                    )
         return self
 
     def finished(self, outside: Outside = OUTSIDE) -> None:

@@ -17,6 +17,7 @@ from octo_dagster.canonical.intake import Intake, Mapped, SoftDelete, TableIntak
 from octo_dagster.canonical.pull import quoted
 from octo_dagster.delta import quoted as literal
 from octo_dagster.errors import ConfigError
+from octo_dagster.source import Source
 
 SHOWN = 100
 """Most characters of a refused value that are kept."""
@@ -29,6 +30,9 @@ EARLIEST = "timestamp '1800-01-01'"
 
 FILE = "regexp_replace(_origin, ':[0-9]+$', '')"
 """The file a row came from."""
+
+POST = "try_cast(regexp_extract(_origin, '^[^/]*/([0-9]+)[.]', 1) as bigint)"
+"""The number of the post that brought a row, of a source by push."""
 
 Fault = tuple[str, str, str]
 """A field, a condition under which it is at fault, and the reason."""
@@ -54,7 +58,7 @@ def judged(
         faults.append(("quantity", "quantity < 0 and not is_return", "negative quantity"))
     extras = "".join(f"{quoted(name)}, " for name in told.columns if name not in contract.names)
     return f"""create temp table judged_{number} as
-        with ranked as ({priced(ranked(f"source_{number}", intake.source.rereads), intake, table)}),
+        with ranked as ({priced(ranked(f"source_{number}", intake.source), intake, table)}),
         examined as (select *, {fault_number(faults)} as _no from ranked)
         select {columns(intake, contract)}, {extras} _key, _origin,
             case when _rank > 1 then 'superseded' when _torn then 'rejected' when _n > 1 then 'collapsed'
@@ -180,17 +184,19 @@ def without_whole(intake: Intake, table: str, tables: set[str]) -> str:
     return ""
 
 
-def ranked(source: str, rereads: bool) -> str:
+def ranked(source: str, kind: Source) -> str:
     """Of every key: `_rank` 1 the newest versions, `_n` counts the equal ones among them, `_torn` when they
-    differ. Only keys that come more than once are sorted; rows without a key stand for themselves, until
-    the file they are from is read again."""
+    differ. Versions of one second that were brought to us are in the order in which they came. Only keys that
+    come more than once are sorted; rows without a key stand for themselves, until the file they are from is
+    read again."""
     repeated = f"select _key from {source} where _fault is null group by _key having count(*) > 1"
     many = f"_fault is null and _key is not null and _key in ({repeated})"
     order = "_magnitude desc nulls last, _cursor desc nulls last, _loaded_at desc"
+    order += f", {POST} desc nulls last" if kind.posted else ""
     newest = f"partition by _key order by {order}"
     alike = "partition by _key, _rank"
     once = f"select *, 1 as _rank, 1 as _n, false as _torn from {source} where not coalesce({many}, false)"
-    if rereads:
+    if kind.rereads:
         once = f"{once} and not {NAMELESS} union all {read_last(source)}"
     return f"""{once}
         union all
