@@ -28,6 +28,13 @@ def sources() -> dict[str, type[Source]]:
     return {kind(source): source for source in found}
 
 
+def modules() -> list[str]:
+    """The modules of all destinations, for whoever forks processes that need them: importing takes each a
+    second."""
+    package = connectors.destinations
+    return [module.name for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")]
+
+
 def kind(model: type[AnyDestination] | type[Source]) -> str:
     """The one value its `type` literal allows."""
     return str(get_args(model.model_fields["type"].annotation)[0])

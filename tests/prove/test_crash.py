@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import random
 from collections import Counter
@@ -18,6 +17,7 @@ from octo_dagster.config import Project
 from octo_dagster.delivery.courier import Surroundings
 from octo_dagster.run import carry_out, prepare
 from tests.postgres import postgres  # noqa: F401 - a fixture
+from tests.processes import PROCESSES
 from tests.prove.boundaries import Doom
 from tests.vendors.every import VENDORS
 from tests.vendors.vendor import Vendor
@@ -58,17 +58,10 @@ class Errand:
 
 def run(errand: Errand) -> int | None:
     """The exit code of an errand: 0 it came home, -9 it was killed."""
-    process = multiprocessing.get_context("forkserver").Process(target=errand)
+    process = PROCESSES.Process(target=errand)
     process.start()
     process.join(120)
     return process.exitcode
-
-
-@pytest.fixture(scope="session")
-def spawner() -> None:
-    """New processes start with everything imported, so that a kill costs milliseconds and not seconds."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.prove.test_crash", "pandas", "zoneinfo"])
 
 
 @pytest.fixture
@@ -98,7 +91,7 @@ def moved(rows: dict[int, dict[str, Any]], chance: random.Random) -> dict[int, d
 
 @pytest.mark.parametrize(("vendor", "kind"), PAIRS, ids=[f"{kind}-{vendor.name}" for vendor, kind in PAIRS])
 def test_killed_anywhere(
-    vendor: Vendor, kind: str, ledger_env: dict[str, str], tmp_path: Path, sandbox_process: str, spawner: None
+    vendor: Vendor, kind: str, ledger_env: dict[str, str], tmp_path: Path, sandbox_process: str
 ) -> None:
     """Each day the shop moves, a delivery is killed at a boundary, and the next one puts all right."""
     chance = random.Random(f"20261122 {vendor.name} {len(ledger_env)}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import multiprocessing
 import os
 import random
 from collections import Counter
@@ -16,8 +15,8 @@ import pytest
 from octo_dagster.config import Project
 from octo_dagster.delivery.courier import Surroundings
 from octo_dagster.run import carry_out, prepare
+from tests.processes import PROCESSES
 from tests.prove.boundaries import Doom
-from tests.prove.test_crash import spawner  # noqa: F401 - a fixture
 from tests.world import World, row
 
 pytestmark = pytest.mark.prove
@@ -47,7 +46,7 @@ class Errand:
 
     def run(self) -> int | None:
         """The exit code: 0 it came home, -9 it was killed."""
-        process = multiprocessing.get_context("forkserver").Process(target=self)
+        process = PROCESSES.Process(target=self)
         process.start()
         process.join(120)
         return process.exitcode
@@ -72,7 +71,6 @@ def picked_up(exports: Path) -> list[str]:
     return printed
 
 
-@pytest.mark.usefixtures("spawner")
 @pytest.mark.parametrize("holds", ["changes", "everyone"])
 def test_killed_anywhere_each_letter_is_printed_once(tmp_path: Path, holds: str) -> None:
     """Each day some are new and a delivery is killed; files of entrants are picked up at once, after the kill

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.prove.test_crash import Errand, run, spawner  # noqa: F401 - a fixture
+from tests.prove.test_crash import Errand, run
 from tests.vendors.zendesk import ZENDESK
 from tests.world import World, row
 
@@ -41,7 +41,6 @@ def tickets(address: str) -> list[dict[str, Any]]:
     return found
 
 
-@pytest.mark.usefixtures("spawner")
 def test_killed_anywhere_nobody_is_called_twice(tmp_path: Path, sandbox_process: str) -> None:
     """Each day the list grows and a delivery is killed; after the next one everybody has one ticket."""
     chance = random.Random("20261122 tickets")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -15,10 +14,10 @@ from octo_dagster.config import Project
 from octo_dagster.delivery.courier import Surroundings
 from octo_dagster.errors import Busy, PlanStale
 from octo_dagster.run import carry_out, prepare
+from tests.processes import PROCESSES
 from tests.vendors.webhook import WEBHOOK
 from tests.world import World, row
 
-PROCESSES = multiprocessing.get_context("forkserver")
 CUSTOMERS = 1_200
 
 
@@ -44,7 +43,6 @@ class Errand:
 
 
 def errand(shop: World) -> Errand:
-    PROCESSES.set_forkserver_preload(["tests.stories.test_side_by_side", "pandas", "zoneinfo"])
     return Errand(shop.folder, shop.sandbox.address, WEBHOOK.env)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import time
@@ -21,9 +20,9 @@ from octo_dagster.delivery.ledger import Entry, Ledger, OpenBatch
 from octo_dagster.delivery.ledger_tables import CHANGELOG, FIELDS, MAYBE, RUNS, SNAPSHOT, UNSURE
 from octo_dagster.errors import Busy
 from tests.postgres import postgres  # noqa: F401 - a fixture
+from tests.processes import PROCESSES
 
 AT = datetime(2026, 11, 22, 12, tzinfo=UTC).replace(tzinfo=None)
-PROCESSES = multiprocessing.get_context("forkserver")
 
 
 @dataclass(frozen=True)
@@ -246,7 +245,6 @@ def open_and_write(place: Place, number: int, at: float) -> int:
 
 def test_several_processes_begin_at_once(place: Place) -> None:
     """Processes that open an empty database at the same moment all get their ledger, and lose no write."""
-    PROCESSES.set_forkserver_preload(["tests.unit.test_ledger", "psycopg"])
     with ProcessPoolExecutor(8, PROCESSES) as pool:
         at = time.time() + 2
         assert sorted(pool.map(open_and_write, [place] * 8, range(8), [at] * 8)) == list(range(8))

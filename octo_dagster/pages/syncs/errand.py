@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from connectors import registry
 from octo_dagster.config import Project
 from octo_dagster.delivery.ledger import now
 from octo_dagster.delivery.plan import Options, Plan
@@ -106,11 +107,11 @@ class Errands:
         return self.held.get(sync)
 
     def workers(self) -> ProcessPoolExecutor:
-        """Processes forked from one that has this module and no thread: a fork of the server itself, with
-        its threads, may hang, and one from nothing takes seconds to import everything."""
+        """Processes forked from one that has everything imported and nothing at work: a fork of the server
+        itself, with its threads, may hang, and one from nothing takes seconds to import it all."""
         if self.pool is None or self.broken:
             forked = multiprocessing.get_context("forkserver")
-            forked.set_forkserver_preload([__name__])
+            forked.set_forkserver_preload([__name__, *registry.modules()])
             self.pool, self.broken = ProcessPoolExecutor(AT_ONCE, forked, max_tasks_per_child=1), False
         return self.pool
 
