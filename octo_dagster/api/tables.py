@@ -17,6 +17,7 @@ from starlette.responses import Response
 from octo_dagster.api.customers import Asker, answer
 from octo_dagster.api.errors import problem
 from octo_dagster.serving.tables import BadQuery, Outdated, Page, Query, Tables
+from octo_dagster.spreadsheet import harmless
 
 router = APIRouter(prefix="/v1/tables")
 
@@ -119,10 +120,6 @@ def as_csv(page: Page) -> Response:
     for piece in pieces(page.rows):
         lines.writerows([[harmless(value) for value in row.values()] for row in piece])
     return Response(text.getvalue(), media_type="text/csv", headers=onward(page))
-
-
-def harmless(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
 
 
 def as_arrow(page: Page) -> Response:

@@ -12,7 +12,6 @@ import httpx2
 import pytest
 from playwright.sync_api import Page, expect
 
-from octo_dagster.pages.customers.listing import safe
 from tests.pages.conftest import Served, Visit
 
 
@@ -89,8 +88,7 @@ def test_the_file_holds_what_is_filtered(shop: Served) -> None:
     rows = list(csv.DictReader(io.StringIO(told)))
     (many,) = ask(shop, "select count(*) from customer_profile where orders >= 15")
     assert len(rows) == many
-    assert rows[0]["phone"].startswith("'+33")
-    assert [safe(text) for text in ("=1+1", "-2", "Ada", 3)] == ["'=1+1", "'-2", "Ada", 3]
+    assert rows[0]["phone"].startswith("+33")
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from octo_dagster.pages.kept import Kept
 from octo_dagster.scoring.profile import TABLE as PROFILE
 from octo_dagster.serving.reading import Ambiguous
 from octo_dagster.serving.tables import BadQuery, beyond, filters, known, plain, quoted
+from octo_dagster.spreadsheet import harmless
 
 ON_A_PAGE = 50
 MOST_FILTERS = 20
@@ -27,8 +28,6 @@ USUAL = (
 """The columns shown to who chose none, as far as they are there."""
 NAMES = ("first_name", "last_name")
 SEARCHED = ("customer_id", "email", "phone", *NAMES)
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a text must not begin with in a file that a spreadsheet opens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,15 +173,10 @@ def as_file(board: Board, asked: Asked, kept: Kept) -> Iterator[str]:
 def lines(board: Board, columns: Sequence[str], sql: str, values: Sequence[Any]) -> Iterator[str]:
     yield "\N{ZERO WIDTH NO-BREAK SPACE}" + line(columns)  # by which a spreadsheet knows that it is UTF-8
     for rows in board.parts(sql, values):
-        yield "".join(line([safe(value) for value in row]) for row in rows)
+        yield "".join(line([harmless(value) for value in row]) for row in rows)
 
 
 def line(cells: Sequence[Any]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\r\n").writerow(cells)
     return text.getvalue()
-
-
-def safe(value: Any) -> Any:
-    """A text that a spreadsheet takes as text, never as a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value

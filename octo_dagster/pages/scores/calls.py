@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -12,13 +11,13 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from octo_dagster.pages.board import Board, Row
-from octo_dagster.pages.customers.listing import safe
 from octo_dagster.pages.page import Page
 from octo_dagster.pages.render import board, speaker
 from octo_dagster.pages.scores.labels import Labels, in_force
 from octo_dagster.pages.scores.links import is_, people
 from octo_dagster.pages.scores.sheet import absent, sheet
 from octo_dagster.pages.words import Speaker
+from octo_dagster.spreadsheet import harmless
 
 router = APIRouter()
 page = Page("calls", "/calls", router, "scores", 70)
@@ -51,7 +50,6 @@ EXPORT = (
     *("recommended_product_names", "reactivation_last_contact_on"),
 )
 """The columns of the file, by their own names."""
-TELEPHONE = re.compile(r"\+[0-9 ().-]+")
 
 
 @router.get("/calls")
@@ -126,4 +124,4 @@ def cell(value: Any, said: Speaker) -> str:
     if not isinstance(value, str):
         text = str(value)[:10] if hasattr(value, "year") else str(value)
         return text.replace(".", ",") if said.language == "fr" else text
-    return value if TELEPHONE.fullmatch(value) else str(safe(value))
+    return str(harmless(value))
