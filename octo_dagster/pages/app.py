@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
@@ -57,5 +58,10 @@ def told_by(made: FastAPI) -> None:
         status = 503 if isinstance(error, ConfigError | SourceError) else 409
         return page(request, "templates/error.html", status, of=status, lines=lines)
 
+    async def misread(request: Request, _: Exception) -> Response:
+        """Never with what was sent: it may be a key, or of a person."""
+        return page(request, "templates/error.html", 422, of=422, lines=[])
+
     made.add_exception_handler(HTTPException, refused)
+    made.add_exception_handler(RequestValidationError, misread)
     made.add_exception_handler(OctoError, unready)

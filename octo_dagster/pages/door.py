@@ -18,8 +18,9 @@ from octo_dagster.pages.words import LANGUAGES, Speaker, language_of
 
 SESSION, LANGUAGE = "octo_session", "octo_language"
 """Cookies."""
-OPEN = ("/static/", "/signin")
-"""What is shown to everybody."""
+SIGN_IN = "/signin"
+STATIC = "/static/"
+"""What is shown to everybody: the one address, and all below the other."""
 MOST_BYTES = 200_000
 """Of a form."""
 YEAR = 365 * 24 * 3600
@@ -42,7 +43,7 @@ class Door:
         going = guarded(send, policy, chosen(request))
         if (refused := strange(request)) is not None:
             await refused(scope, receive, going)
-        elif visitor is None and not request.url.path.startswith(OPEN):
+        elif visitor is None and not open_to_all(scope["path"]):
             await ask_to_sign_in(request)(scope, receive, going)
         else:
             await self.app(scope, receive, going)
@@ -66,6 +67,12 @@ class Door:
             " connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none';"
             " frame-ancestors 'none'"
         )
+
+
+def open_to_all(path: str) -> bool:
+    """Whether who has not signed in may see it. `path` is what is routed by: an address put together again
+    from the Host header could name another."""
+    return path == SIGN_IN or path.startswith(STATIC)
 
 
 def cookie(headers: Headers, name: str) -> str:
@@ -106,7 +113,7 @@ def ask_to_sign_in(request: Request) -> Response:
     """To the sign-in page, and from there to where one wanted to go; a script is told 401."""
     if request.method != "GET" or request.headers.get("sec-fetch-dest", "document") != "document":
         return PlainTextResponse("sign in\n", 401)
-    wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    wanted = request.scope["path"] + (f"?{request.url.query}" if request.url.query else "")
     return RedirectResponse(f"/signin?next={quote(wanted, safe='')}" if wanted != "/" else "/signin", 303)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import string
 from pathlib import Path
 
@@ -128,6 +129,30 @@ def test_a_proxy_may_speak_https(shop: Served) -> None:
     assert reply.status_code == 303
     told = reply.headers["set-cookie"].lower()
     assert all(word in told for word in ("secure", "httponly", "samesite=strict"))
+
+
+def test_what_a_stranger_may_open(shop: Served) -> None:
+    """The sign-in page and what it is drawn with; nothing whose address only begins so, however the host is
+    spelled."""
+    host, port = shop.address.removeprefix("http://").split(":")
+    for path, name, status in (
+        *(("/signin", host, b"200"), ("/signing", host, b"303"), ("/signin/../customers", host, b"303")),
+        *(("/customers", "a/signin?", b"303"), ("/customers", "a/static/#", b"303")),
+    ):
+        with socket.create_connection((host, int(port))) as link:
+            link.sendall(f"GET {path} HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n".encode())
+            assert link.recv(12)[9:] == status, (path, name)
+
+
+def test_a_form_that_cannot_be_read(shop: Served) -> None:
+    """It is answered by a page in the visitor's language, which does not say what was sent."""
+    headers = {"origin": shop.address, "accept-language": "fr"}
+    long = httpx2.post(f"{shop.address}/signin", data={"key": "secret" * 40}, headers=headers)
+    odd = httpx2.get(f"{shop.address}/calls?skip=ada@example.com", cookies={"octo_session": shop.session()})
+    for reply, title in ((long, "adresse ou du formulaire"), (odd, "in the address or the form")):
+        assert (reply.status_code, reply.headers["content-type"]) == (422, "text/html; charset=utf-8")
+        assert title in reply.text
+        assert not re.search("secretsecret|ada@example", reply.text.split("<main")[1])
 
 
 def test_guessing_keys_is_slow(shop: Served) -> None:
