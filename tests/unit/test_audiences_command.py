@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,11 @@ import pytest
 import yaml
 
 from octo_dagster.audiences import memberships
+from octo_dagster.cli import main
 from octo_dagster.config import Project
 from octo_dagster.scoring.profile import TABLE as PROFILE
+
+Octo = Callable[..., "Done"]
 
 
 @pytest.fixture
@@ -53,17 +55,31 @@ def write(folder: Path, name: str, **said: Any) -> None:
     path.write_text(yaml.safe_dump(said))
 
 
-def octo(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    around: Mapping[str, str] = {
-        **os.environ,
-        "OCTO_PROJECT": str(folder),
-        "OCTO_HOME": str(folder / ".octo"),
-    }
-    command = [sys.executable, "-c", "from octo_dagster.cli import main; main()", "audiences", *words]
-    return subprocess.run(command, env=around, capture_output=True, text=True, check=False)
+@dataclass(frozen=True)
+class Done:
+    """What a command came to."""
+
+    returncode: int
+    stdout: str
+    stderr: str
 
 
-def test_sizes_movements_and_overlap(folder: Path) -> None:
+@pytest.fixture
+def octo(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Octo:
+    """`octo audiences` in this process, for a project folder."""
+
+    def run(folder: Path, *words: str) -> Done:
+        monkeypatch.setenv("OCTO_PROJECT", str(folder))
+        monkeypatch.setenv("OCTO_HOME", str(folder / ".octo"))
+        monkeypatch.setattr(sys, "argv", ["octo", "audiences", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return Done(int(ended.value.code or 0), *capsys.readouterr())
+
+    return run
+
+
+def test_sizes_movements_and_overlap(folder: Path, octo: Octo) -> None:
     """Each audience as it is now, with who came and left on the last day and what any two share."""
     told = json.loads(octo(folder, "--overlap", "--json").stdout)
     sizes = {one["audience"]: (one["customers"], one["reached_by"]) for one in told["audiences"]}
@@ -74,7 +90,7 @@ def test_sizes_movements_and_overlap(folder: Path) -> None:
     assert shared == {("all_told", "late"): 1, ("all_told", "many"): 1, ("late", "many"): 0}
 
 
-def test_as_people_read_it(folder: Path) -> None:
+def test_as_people_read_it(folder: Path, octo: Octo) -> None:
     """At a terminal: a line for each audience, and the overlap as a matrix."""
     done = octo(folder, "--overlap")
     assert done.returncode == 0
@@ -82,7 +98,7 @@ def test_as_people_read_it(folder: Path) -> None:
         assert words in done.stdout, done.stdout
 
 
-def test_a_rule_before_there_is_a_file(folder: Path) -> None:
+def test_a_rule_before_there_is_a_file(folder: Path, octo: Octo) -> None:
     """The size of a rule nobody saved; nothing is written."""
     before = Project(folder, folder / ".octo").warehouse.version("audience_members")
     told = json.loads(
@@ -100,7 +116,7 @@ def test_a_rule_before_there_is_a_file(folder: Path) -> None:
         (("--rule", "orders >"), "cannot be read at character"),
     ],
 )
-def test_a_rule_that_is_wrong(folder: Path, words: tuple[str, ...], message: str) -> None:
+def test_a_rule_that_is_wrong(folder: Path, octo: Octo, words: tuple[str, ...], message: str) -> None:
     """A wrong rule is explained and ends with the exit code of a wrong file."""
     done = octo(folder, *words)
     assert done.returncode == 2
@@ -108,7 +124,7 @@ def test_a_rule_that_is_wrong(folder: Path, words: tuple[str, ...], message: str
 
 
 def test_a_file_that_is_wrong_and_no_profile_yet(
-    folder: Path, tmp_path_factory: pytest.TempPathFactory
+    folder: Path, octo: Octo, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """A rule that does not fit the profile is told by file; without a profile that is said."""
     write(folder, "audiences/many.yaml", rule="orders >= 'two'")
