@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
+from itertools import pairwise
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
+from octo_dagster.delta import quoted
 from octo_dagster.errors import ConfigError, SourceError
 from octo_dagster.score import Score
-from octo_dagster.warehouse import Warehouse
+from octo_dagster.warehouse import GROUP, Warehouse
 
 TABLE = "customer_profile"
 
@@ -26,6 +29,9 @@ FIGURES: Mapping[str, tuple[str, ...]] = {
     "average_order": ("status", "net_amount"),
 }
 """What the profile works out of `orders` itself, and the columns that go into it."""
+
+AT_ONCE = GROUP
+"""Customers joined at a time: a join of a dozen wide tables holds all of them but one in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +55,11 @@ class ProfileReport:
         return {**asdict(self), "as_of": self.as_of.isoformat()}
 
 
-def build(warehouse: Warehouse, scores: Sequence[Score], as_of: date) -> ProfileReport:
+def build(
+    warehouse: Warehouse, scores: Sequence[Score], as_of: date, at_once: int = AT_ONCE
+) -> ProfileReport:
     """Join `customers`, the order figures and every table of `scores` that has one row per customer; the
-    profile is sorted by customer.
+    rows lie together by customer.
 
     Order figures follow the rules of RFM: orders before the midnight (UTC) that ends `as_of`, completed
     and above zero; revenue less what returns gave back; `average_order` is revenue by orders. A customer
@@ -62,10 +70,34 @@ def build(warehouse: Warehouse, scores: Sequence[Score], as_of: date) -> Profile
     with warehouse.connect(reads, only=reads) as connection:
         connection.execute(f"create temp view profile as {profile_sql(joined, as_of)}")
         rows, buyers, strangers = counts(connection)
-        reader = connection.sql("select * from profile order by customer_id").to_arrow_reader()
         note = {"as_of": as_of.isoformat(), "reads": reads}
-        version = warehouse.replace(TABLE, reader, note)
+        version = warehouse.replace(TABLE, reader(connection, at_once), note)
     return ProfileReport(as_of, rows, version, buyers, strangers, reads, lineage)
+
+
+def reader(connection: duckdb.DuckDBPyConnection, at_once: int) -> pa.RecordBatchReader:
+    """The profile by customer, joined a stretch of customers at a time."""
+    schema = connection.sql("select * from profile limit 0").to_arrow_reader().schema
+    batches = (
+        batch
+        for stretch in stretches(connection, at_once)
+        for batch in connection.sql(
+            f"select * from profile where {stretch} order by customer_id"
+        ).to_arrow_reader()
+    )
+    return pa.RecordBatchReader.from_batches(schema, batches)
+
+
+def stretches(connection: duckdb.DuckDBPyConnection, at_once: int) -> Iterator[str]:
+    """Conditions, in order, of which each customer meets one."""
+    numbered = "select customer_id, row_number() over (order by customer_id) as number from customers"
+    borders = connection.sql(
+        f"select customer_id from ({numbered}) where number % {at_once} = 0 order by customer_id"
+    ).fetchall()
+    ends = ["", *(quoted(customer) for (customer,) in borders), ""]
+    for low, high in pairwise(ends):
+        above = f"customer_id > {low}" if low else "true"
+        yield f"{above} and customer_id <= {high}" if high else above
 
 
 def versions(warehouse: Warehouse, scores: Sequence[Score]) -> dict[str, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import date, datetime
 from decimal import Decimal
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,15 @@ def test_one_row_per_customer_sorted(warehouse: Warehouse) -> None:
     assert [row["customer_id"] for row in rows_of(warehouse, profile.TABLE)] == ["a", "b", "c"]
     assert (report.rows, report.buyers, report.strangers) == (3, 1, 1)
     assert json.loads(json.dumps(report.as_dict()))["as_of"] == "2024-02-01"
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3])
+def test_joined_in_stretches_it_is_the_same(warehouse: Warehouse, at_once: int) -> None:
+    """However many customers are joined at a time, the profile holds the same rows."""
+    whole = built(warehouse)
+    profile.build(warehouse, [rfm], AS_OF, at_once)
+    made = rows_of(warehouse, profile.TABLE)
+    assert sorted(made, key=itemgetter("customer_id")) == whole
 
 
 def test_order_figures_follow_the_rules_of_rfm(warehouse: Warehouse) -> None:
