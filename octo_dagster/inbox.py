@@ -151,6 +151,20 @@ class Inbox:
             yield from (Arrived(*row) for row in page)
             at = page[-1][:2]
 
+    def forget(self, source: str, stream: str, upto: int, before: datetime) -> int:
+        """Take out the posts of a stream up to a number that came before a moment (UTC), and their rows; how
+        many posts. What was signed stays known."""
+        limit, gone = before.astimezone(UTC).isoformat(timespec="milliseconds"), 0
+        old = """select number from posts where source = ? and stream = ? and number <= ? and at < ?
+                 order by number limit 1000"""
+        while found := self.read(old, (source, stream, upto, limit)):
+            with self.writing() as inbox:  # not all at once: others wait for the pen
+                numbers = [(source, stream, number) for (number,) in found]
+                inbox.executemany("delete from rows where (source, stream, number) = (?, ?, ?)", numbers)
+                inbox.executemany("delete from posts where (source, stream, number) = (?, ?, ?)", numbers)
+            gone += len(found)
+        return gone
+
     def read(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         if not self.path.exists():
             return []
@@ -197,6 +211,7 @@ def connected(path: Path) -> sqlite3.Connection:
     made = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
     made.execute("pragma journal_mode = wal")
     made.execute("pragma synchronous = full")
+    made.execute("pragma secure_delete = on")  # what is taken out is not left lying in the file
     made.executescript(SHAPE)
     return made
 

@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -129,6 +130,11 @@ class Source(BaseModel, ABC):
         """How many rows stand at or near the newest point, `pull.after`: one committed late, or in the same
         second, makes it more while `reached` stays. None where that is not asked cheaply."""
         return None
+
+    def forget(self, pulled: Sequence[tuple[str, Any]], now: datetime) -> int:
+        """Let go of rows that were brought to us long before `now` (UTC) and that nobody needs any more; how
+        many posts those were. `pulled`: each table's `from`, and the `after` its next pull will have."""
+        return 0
 
     @contextmanager
     def bell(self, pulls: Sequence[Pull]) -> Iterator[Callable[[], bool] | None]:

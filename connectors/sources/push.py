@@ -10,6 +10,8 @@ source:
 tables:
   orders: {from: orders, cursor: _post, columns: {order_id: id, net_amount: total, ordered_at: at}}
 
+What every table has pulled is let go of after `keep_days` (90), by a pull of the nightly lane.
+
 Versions of a row are ordered by `cursor`: `_post`, the number of the post that brought it, or a column of
 the sender's own (`updated_at`) where posts may overtake one another. How far a pull got is always a number
 of a post.
@@ -18,13 +20,14 @@ of a post.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import requests
-from pydantic import PrivateAttr
+from pydantic import Field, PrivateAttr
 
 from connectors.sources.rest.listing import Listing
 from connectors.sources.rest.resource import Resource, Told
@@ -60,6 +63,9 @@ class Push(Source):
 
     type: Literal["push"] = "push"
     resources: Mapping[str, Part] = {}
+    keep_days: int | None = Field(default=90, ge=1)
+    """How long a post is kept in the inbox once every table has pulled it; null: for ever. A column that is
+    mapped later is filled from the posts that are still there."""
 
     lists_keys: ClassVar = False
     posted: ClassVar = True
@@ -99,6 +105,17 @@ class Push(Source):
     def reached(self, pull: Pull) -> int | None:
         newest = self.inbox().reached(self._name, self.stream(pull.table))
         return pull.after if newest is None else newest
+
+    def forget(self, pulled: Sequence[tuple[str, Any]], now: datetime) -> int:
+        if self.keep_days is None:
+            return 0
+        before = now.replace(tzinfo=now.tzinfo or UTC) - timedelta(days=self.keep_days)
+        read = [(self.stream(table), after) for table, after in pulled]
+        waited = {stream for stream, after in read if after is None}
+        return sum(
+            self.inbox().forget(self._name, stream, min(a for s, a in read if s == stream), before)
+            for stream in {stream for stream, _ in read} - waited
+        )
 
     def keys(self, pull: Pull, key: tuple[str, ...]) -> Reading | None:
         return None

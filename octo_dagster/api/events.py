@@ -36,6 +36,8 @@ MOST_COLUMNS = 500
 """In one row."""
 HOOKS_A_SECOND = 500
 """From one address for one source: checking a signature costs a little, and what is refused comes again."""
+MOST_DEEP = 50
+"""Lists and objects in one another: whoever reads the row later shall not be stopped by it."""
 SCOPE = "events"
 """What a key must be for to post: `events:orders`."""
 BODY = {
@@ -120,6 +122,8 @@ class Stream:
             return "not a JSON object"
         if len(row) > MOST_COLUMNS:
             return f"more than {MOST_COLUMNS} names"
+        if deep(row):
+            return f"lists and objects more than {MOST_DEEP} deep"
         lacking = [path for path in self.needed if not (spelled(value(row, path)) or "").strip()]
         if lacking:
             return f"{lacking[0]} is missing or empty: {self.needed[lacking[0]]}"
@@ -287,6 +291,19 @@ def encodable(row: Any) -> bool:
     return True
 
 
+def deep(row: Any) -> bool:
+    """Whether more is in one another than is kept."""
+    level = [row]
+    for _ in range(MOST_DEEP):
+        held = [
+            one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list)
+        ]
+        level = [inner for one in held for inner in one]
+        if not level:
+            return False
+    return True
+
+
 def packed(row: Any) -> str:
     return json.dumps(row, ensure_ascii=False, separators=(",", ":"))
 
@@ -303,5 +320,5 @@ def lines(body: bytes) -> Iterator[Line]:
         yield None, "not JSON"
         return
     for row in said if isinstance(said, list) else [said]:
-        good = isinstance(row, dict) and encodable(row)
-        yield (packed(row), None) if good else (None, "not a JSON object of Unicode text")
+        good = isinstance(row, dict) and not deep(row) and encodable(row)
+        yield (packed(row), None) if good else (None, "not a JSON object of Unicode text, or one too deep")

@@ -52,7 +52,8 @@ def pull(
 ) -> Pulled:
     """Bring `raw_<source>_<table>` up to date. SourceError when the source cannot be read: nothing is
     written then. ConfigError when a mapped column is not there. `now` (UTC) is kept as `_loaded_at`.
-    Without `reconcile` nobody is asked for every key there is: what was deleted is found another time."""
+    Without `reconcile` nobody is asked for every key there is: what was deleted is found another time, and
+    what was posted long ago is let go of then."""
     told = intake.tables[table]
     intake.finished(outside)
     check(intake, table)
@@ -61,6 +62,8 @@ def pull(
     rows = keep(name, reading, told, warehouse, now)
     asks = reconcile and told.deletes == "reconcile" and intake.source.lists_keys
     deleted = bury(intake, table, warehouse, now, outside) if asks else 0
+    if reconcile and intake.source.posted:
+        intake.source.forget(reached(intake, warehouse), now)
     return Pulled(name, rows, deleted, warehouse.version(name))
 
 
@@ -95,6 +98,11 @@ def state(warehouse: Warehouse, name: str, told: TableIntake) -> Any:
                 same = said["cursor"] == told.cursor and set(told.wanted) <= set(said["columns"])
                 return said["pulled"] if same else None
     return None
+
+
+def reached(intake: Intake, warehouse: Warehouse) -> list[tuple[str, Any]]:
+    """Of each of a source's tables what it reads, and where its last pull got to."""
+    return [(told.from_, state(warehouse, intake.raw(name), told)) for name, told in intake.tables.items()]
 
 
 def keep(name: str, reading: Reading, told: TableIntake, warehouse: Warehouse, now: datetime) -> int:
