@@ -11,7 +11,7 @@ from octo_dagster.audiences import memberships
 from octo_dagster.audiences.memberships import TABLE as MEMBERS
 from octo_dagster.errors import OctoError
 from octo_dagster.pages.scores.addresses import page_of
-from octo_dagster.refresh import follow
+from octo_dagster.refresh import follow, scored_in
 from octo_dagster.scenarios import enrolment
 from octo_dagster.scenarios.followed import scenario_state, scenario_uplift
 from octo_dagster.score import Score
@@ -119,7 +119,7 @@ def score_asset(setup: Setup, score: Score) -> dg.AssetsDefinition:
     def scored(context: dg.AssetExecutionContext, day: Day) -> Yields:
         project = setup.project
         try:
-            done = scoring.run(score, project.warehouse, day.day, progress=said(context, score))
+            done = scored_in(project, score, day.day, context.run.run_id, said(context, score))
             yield dg.MaterializeResult(
                 metadata={
                     **of_score(setup, score, done),

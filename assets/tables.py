@@ -4,12 +4,11 @@ import dagster as dg
 
 from assets import keys, lineage, told
 from assets.resources import Setup, Yields
-from octo_dagster.canonical.conform import Conformed, conform, retire
+from octo_dagster.canonical.conform import Conformed, retire
 from octo_dagster.canonical.contracts import CONTRACTS
 from octo_dagster.canonical.intake import Intake
-from octo_dagster.canonical.pull import pull
 from octo_dagster.errors import OctoError, SourceError
-from octo_dagster.refresh import tables
+from octo_dagster.refresh import judged_in, pulled_in, tables
 
 AGAIN = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL)
 """For a database that is restarting."""
@@ -39,7 +38,7 @@ def raw(setup: Setup, intake: Intake, table: str) -> dg.AssetsDefinition:
     def pulled(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         warehouse = setup.project.warehouse
         try:
-            done = pull(intake, table, warehouse, setup.clock())
+            done = pulled_in(setup.project, intake, table, setup.clock(), context.run.run_id)
         except SourceError as error:  # cannot be reached, or broke off: worth another try
             raise dg.Failure(f"SourceError: {told.discreet(str(error))}") from None
         except OctoError as error:
@@ -83,7 +82,7 @@ def canonical(setup: Setup, name: str) -> dg.AssetsDefinition:
         for gone in retire(intakes, setup.project.warehouse):
             context.log.warning(f"{gone} is now empty: no source feeds it any more")
         try:
-            done = conform(name, intakes, setup.project.warehouse, setup.clock(), context.run.run_id)
+            done = judged_in(setup.project, name, setup.clock(), context.run.run_id)
         except SourceError as error:
             yield dg.AssetCheckResult(
                 asset_key=key, check_name="rejected_rows", passed=False, description=told.discreet(str(error))

@@ -4,7 +4,6 @@ import base64
 import io
 import json
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import dagster as dg
 from PIL import Image
 
+from octo_dagster import steps
 from octo_dagster.audiences.memberships import Report as Tracked
 from octo_dagster.canonical.conform import FATES, Conformed
 from octo_dagster.delivery.plan import Line, Plan
@@ -23,9 +23,9 @@ from octo_dagster.scoring.compute import ClassFigures
 from octo_dagster.scoring.explain import masked
 
 Told = dict[str, Any]
-ADDRESS = re.compile(r"[^\s@<>\"'(),;:]+@[^\s@<>\"'(),;:]+")
 SHOWN = 8
 """Changes of a plan to show."""
+discreet = steps.discreet
 
 
 def stopped(error: OctoError, *, again: bool = False) -> dg.Failure:
@@ -35,11 +35,6 @@ def stopped(error: OctoError, *, again: bool = False) -> dg.Failure:
         metadata={"exit_code": error.exit_code},
         allow_retries=again or isinstance(error, Retryable | Unanswered | Busy),
     )
-
-
-def discreet(text: str) -> str:
-    """The text without e-mail addresses: a vendor's reply may quote one."""
-    return ADDRESS.sub(lambda found: masked(found[0]) or "…", text)
 
 
 def hidden(key: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from connectors import registry
 from octo_dagster import document
@@ -59,6 +59,8 @@ class Settings(BaseModel):
     """When everything is worked out anew and delivered. After midnight, when a day is whole."""
     timezone: Zone = "UTC"
     """In which `nightly` and every `schedule` are meant."""
+    keep_log: int = Field(default=400, ge=1)
+    """Days the tables of the log (`sync_runs`, `sync_changelog`, `step_runs`) go back."""
     serve: bool = False
     """Whether every run publishes the tables to the read API (`octo serve`) at its end."""
     shipped_scores: bool = False

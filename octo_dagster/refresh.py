@@ -10,16 +10,19 @@ from octo_dagster.audiences import memberships
 from octo_dagster.audiences.memberships import Report as Tracked
 from octo_dagster.canonical import contracts as canonical
 from octo_dagster.canonical.conform import Conformed, conform, retire
+from octo_dagster.canonical.intake import Intake
 from octo_dagster.canonical.pull import Pulled, pull
 from octo_dagster.config import Project
 from octo_dagster.scenarios.enrolment import Report as Followed
 from octo_dagster.scenarios.enrolment import Words, advance
+from octo_dagster.score import Score
 from octo_dagster.scoring import compute as scoring
 from octo_dagster.scoring import profile
 from octo_dagster.scoring.compute import Report as ScoreReport
 from octo_dagster.scoring.measures.inbox import ALL_TYPES
 from octo_dagster.scoring.profile import ProfileReport
 from octo_dagster.source import OUTSIDE, Outside
+from octo_dagster.steps import Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +63,19 @@ def refresh(
     for intake in project.intakes.values():
         for table in intake.tables:
             progress(f"pull {intake.name}.{table}")
-            pulled.append(pull(intake, table, project.warehouse, now, outside))
+            pulled.append(pulled_in(project, intake, table, now, run, outside))
     for table in retire(list(project.intakes.values()), project.warehouse):
         progress(f"empty {table}: no source feeds it any more")
     conformed = []
     for table in tables(project):
         progress(f"judge {table}")
-        conformed.append(conform(table, list(project.intakes.values()), project.warehouse, now, run))
+        conformed.append(judged_in(project, table, now, run))
     scored = []
     for score in project.scores.values():
         if not learn and score.by_frames and project.warehouse.version(score.name) is not None:
             continue
         progress(f"score {score.name}")
-        scored.append(scoring.run(score, project.warehouse, day, progress=steps(score.name, progress)))
+        scored.append(scored_in(project, score, day, run, steps(score.name, progress)))
     progress("follow the scenarios")
     followed = follow(project, day)
     progress("join the profile")
@@ -85,6 +88,34 @@ def refresh(
         progress("publish to the read API")
         project.publish()
     return Refreshed(tuple(pulled), tuple(conformed), tuple(scored), made, followed, tracked)
+
+
+def pulled_in(
+    project: Project, intake: Intake, table: str, now: datetime, run: str, outside: Outside = OUTSIDE
+) -> Pulled:
+    """Pull one table, and keep in the log of steps what became of it."""
+    with Step(project, "pull", table, run, source=intake.name) as step:
+        done = pull(intake, table, project.warehouse, now, outside)
+        step.say(rows=done.rows, deleted=done.deleted)
+    return done
+
+
+def judged_in(project: Project, table: str, now: datetime, run: str) -> Conformed:
+    """Judge one table, logged."""
+    with Step(project, "judge", table, run) as step:
+        done = conform(table, list(project.intakes.values()), project.warehouse, now, run)
+        step.say(rows=done.read, kept=done.kept, rejected=done.rejected, deleted=done.deleted)
+    return done
+
+
+def scored_in(
+    project: Project, score: Score, day: date, run: str, progress: Callable[[int, int], None]
+) -> ScoreReport:
+    """Work one score out, logged."""
+    with Step(project, "score", score.name, run, as_of=day) as step:
+        done = scoring.run(score, project.warehouse, day, progress=progress)
+        step.say(rows=done.rows)
+    return done
 
 
 def follow(project: Project, day: date) -> Followed | None:

@@ -82,6 +82,10 @@ def looked_at(project: Project, alerts: Alerts, one: Status, now: datetime) -> I
     if one.good:
         hours = (now - one.good).total_seconds() / 3600
         yield Fact("stale", one.subject, one.stale, f"last went well {hours:,.1f} hours ago; {limit(one)}")
+    if one.kind in ("source", "score") and one.outcome != "running":
+        failed = one.outcome in ("failed", "interrupted")
+        what = f"{one.error}. {REMADE}" if failed else "its last run went well."
+        yield Fact("failed", one.subject, failed, what)
     if one.kind == "source":
         yield from of_source(alerts, one)
     if one.kind == "sync":
@@ -119,6 +123,7 @@ def of_sync(project: Project, alerts: Alerts, one: Status) -> Iterator[Fact]:
     yield from volume(project, alerts, one)
 
 
+REMADE = "`octo status` says since when, the run's page in Dagster where; `octo run --base` tries again."
 REPAIR = "`octo log {0}` and the run's page in Dagster say why; `octo deliver {0}` tries again."
 
 

@@ -1,24 +1,32 @@
-"""Every run's log as tables of the warehouse: `sync_runs` and `sync_changelog`, for SQL and the read API.
+"""Every run's log as tables of the warehouse, for SQL and the read API: `sync_runs` and `sync_changelog`, and
+`step_runs` of what was pulled, judged and scored.
 
-Only appended to. How far the log got is part of the very commit that writes its rows, so a line is there
-once, though killed in between. Keys are there, for a log without them answers no question; the fields that
-changed are not: they are personal, and the ledger and the tools have them.
+Only appended to, and once a day rid of what is older than the project keeps. How far the log got is part of
+the very commit that writes its rows, so a line is there once, though killed in between. Keys are there, for a
+log without them answers no question; the fields that changed are not: they are personal, and the ledger and
+the tools have them.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
 import sqlalchemy as sa
 
+from octo_dagster import steps
 from octo_dagster.config import Project
 from octo_dagster.delivery.ledger_tables import CHANGELOG, RUNS
+from octo_dagster.steps import STEPS
 
-SYNC_RUNS, SYNC_CHANGELOG = "sync_runs", "sync_changelog"
+SYNC_RUNS, SYNC_CHANGELOG, STEP_RUNS = "sync_runs", "sync_changelog", "step_runs"
+KEYS = {SYNC_RUNS: ("run",), SYNC_CHANGELOG: ("id",), STEP_RUNS: ("id",)}
+"""Table → the columns that tell its rows apart."""
+WHEN = {SYNC_RUNS: "started_at", SYNC_CHANGELOG: "at", STEP_RUNS: "started_at"}
+"""Table → the moment by which a row is old."""
 FIGURES = (
     "planned",
     "accepted",
@@ -59,38 +67,110 @@ LINE = pa.schema(
         ("at", pa.timestamp("us")),
     ]
 )
+STEP = pa.schema(
+    [
+        ("id", pa.string()),
+        ("run", pa.string()),
+        ("kind", pa.string()),
+        ("source", pa.string()),
+        ("name", pa.string()),
+        ("as_of", pa.date32()),
+        ("started_at", pa.timestamp("us")),
+        ("ended_at", pa.timestamp("us")),
+        ("seconds", pa.float64()),
+        ("outcome", pa.string()),
+        ("rows", pa.int64()),
+        ("kept", pa.int64()),
+        ("rejected", pa.int64()),
+        ("deleted", pa.int64()),
+        ("error", pa.string()),
+    ]
+)
 PAGE = 50_000
 """Lines in one commit."""
+PRUNED = "pruned"
+"""In a table's note: the day it was last rid of what is old."""
 
 
 def write(project: Project) -> tuple[int, int]:
-    """Append the runs that ended and the lines that the tables have not; how many of each. Busy when another
-    process is at it."""
+    """Append the runs and steps that ended and the lines that the tables have not; how many runs of syncs,
+    how many lines. Busy when another process is at it."""
     with project.ledger.lock("_runlog"):
-        return write_runs(project), write_lines(project)
+        write_steps(project)
+        made = write_runs(project), write_lines(project)
+        for name in KEYS:
+            prune(project, name)
+        return made
+
+
+def prune(project: Project, name: str) -> None:
+    """Take the rows out that are older than the project keeps, once a day; of steps, in the ledger too."""
+    house, now = project.warehouse, project.ledger.clock()
+    note, today = house.note(name), now.date().isoformat()
+    if note.get(PRUNED) == today:
+        return
+    before = oldest(project)
+    if name == STEP_RUNS:
+        steps.prune(project.ledger, before)
+    none = house.schema(name).empty_table()
+    house.write(name, none, "overwrite", note | {PRUNED: today}, f"{WHEN[name]} < '{before}'")
+
+
+def oldest(project: Project) -> datetime:
+    """The moment before which nothing is kept."""
+    return project.ledger.clock() - timedelta(days=project.settings.keep_log)
+
+
+def added(project: Project, name: str, rows: pa.Table, note: Mapping[str, Any] | None = None) -> None:
+    """Append, and keep the table's files few."""
+    house = project.warehouse
+    known = house.note(name) if house.version(name) is not None else {}
+    house.append(name, rows, known | dict(note or {}))
+    house.tidy(name)
+
+
+def write_steps(project: Project) -> int:
+    """The steps that ended, with those whose process was killed."""
+    steps.look(project.ledger)
+    known = there(project, STEP_RUNS, "id")
+    ended = sa.select(STEPS).where(STEPS.c.outcome != "running").order_by(STEPS.c.started_at)
+    new = [timed(dict(row)) for row in project.ledger.read(ended) if row["id"] not in known]
+    if new or project.warehouse.version(STEP_RUNS) is None:
+        added(project, STEP_RUNS, pa.Table.from_pylist(new, STEP))
+    return len(new)
+
+
+def there(project: Project, table: str, key: str) -> set[str]:
+    """The keys a table has."""
+    if project.warehouse.version(table) is None:
+        return set()
+    with project.warehouse.connect(only=[table]) as connection:
+        return {name for (name,) in connection.execute(f'select "{key}" from "{table}"').fetchall()}
+
+
+def timed(row: dict[str, Any]) -> dict[str, Any]:
+    """A row with how long it took; of what was killed nobody knows."""
+    end: datetime | None = row["ended_at"]
+    return row | {"seconds": (end - row["started_at"]).total_seconds() if end else None}
 
 
 def write_runs(project: Project) -> int:
     """The runs that ended, by name: one that began early may end late."""
-    house = project.warehouse
-    known: set[str] = set()
-    if house.version(SYNC_RUNS) is not None:
-        with house.connect(only=[SYNC_RUNS]) as connection:
-            known = {name for (name,) in connection.execute(f"select run from {SYNC_RUNS}").fetchall()}
-    ended = project.ledger.read(sa.select(RUNS).where(RUNS.c.status != "running").order_by(RUNS.c.started_at))
+    known = there(project, SYNC_RUNS, "run")
+    kept = RUNS.c.started_at >= oldest(project)
+    over = sa.select(RUNS).where(RUNS.c.status != "running", kept)
+    ended = project.ledger.read(over.order_by(RUNS.c.started_at))
     new = [told(row) for row in ended if row["run"] not in known]
-    if new or house.version(SYNC_RUNS) is None:
-        house.append(SYNC_RUNS, pa.Table.from_pylist(new, RUN))
+    if new or project.warehouse.version(SYNC_RUNS) is None:
+        added(project, SYNC_RUNS, pa.Table.from_pylist(new, RUN))
     return len(new)
 
 
 def told(row: Mapping[Any, Any]) -> dict[str, Any]:
     """A run, its figures each in a column; one that was interrupted has none."""
     counts: dict[str, int] = json.loads(row["counts"])
-    end: datetime | None = row["ended_at"]
-    seconds = (end - row["started_at"]).total_seconds() if end else None
     own = {name: row[name] for name in ("run", "sync", "plan", "started_at", "ended_at", "status", "error")}
-    return own | {"seconds": seconds} | {name: counts.get(name) for name in FIGURES}
+    return timed(own) | {name: counts.get(name) for name in FIGURES}
 
 
 def write_lines(project: Project) -> int:
@@ -104,7 +184,7 @@ def write_lines(project: Project) -> int:
     for sync in sorted(syncs):
         while rows := page(project, sync, reached.get(sync, 0)):
             reached[sync] = rows[-1]["id"]
-            house.append(SYNC_CHANGELOG, pa.Table.from_pylist(rows, LINE), {"reached": reached})
+            added(project, SYNC_CHANGELOG, pa.Table.from_pylist(rows, LINE), {"reached": reached})
             count += len(rows)
     return count
 

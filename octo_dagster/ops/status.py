@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,10 +11,12 @@ from typing import Any
 import pyarrow as pa
 import sqlalchemy as sa
 
+from octo_dagster import steps
 from octo_dagster.config import Project
 from octo_dagster.delivery.ledger_tables import BATCHES, RUNS, SNAPSHOT
 from octo_dagster.hours import due, patience
 from octo_dagster.ops.alert_tables import ALERTS, TABLES
+from octo_dagster.steps import STEPS
 from octo_dagster.sync import Sync
 
 
@@ -26,7 +28,7 @@ class Status:
     """sync, source, score."""
     name: str
     outcome: str
-    """never, running, done, failed, interrupted; of a source or a score, never or done."""
+    """never, running, done, failed, interrupted. Of a source: of the worst of its tables' last pulls."""
     last: datetime | None
     """When the last run ended; began, while it is running. Of a table, when it was last written."""
     good: datetime | None
@@ -65,10 +67,11 @@ def status(project: Project, now: datetime) -> list[Status]:
     """Every source, score and sync, in this order, each by name. Reads only; a project that never ran has it
     all at `never`."""
     firing = alerted(project)
+    steps.look(project.ledger)
     hours = {name: project.hours.get(name) for name in project.scores}
     return [
         *(of_source(project, name, now, firing) for name in project.intakes),
-        *(of_table(project, ("score", name), [name], hours[name], (now, firing)) for name in sorted(hours)),
+        *(of_score(project, name, hours[name], (now, firing)) for name in sorted(hours)),
         *(of_sync(project, sync, now, firing) for sync in project.syncs.values()),
     ]
 
@@ -87,8 +90,11 @@ def alerted(project: Project) -> Firing:
 
 
 def of_source(project: Project, name: str, now: datetime, firing: Firing) -> Status:
-    """A source, by the tables it feeds and how many of its rows were refused."""
-    made = of_table(project, ("source", name), list(project.intakes[name].tables), None, (now, firing))
+    """A source, by the tables it feeds, their last pulls, and how many of its rows were refused."""
+    tables = list(project.intakes[name].tables)
+    made = of_table(project, ("source", name), tables, None, (now, firing))
+    pulls = [last_step(project, "pull", table, name) for table in tables]
+    made = after(made, [pull for pull in pulls if pull is not None])
     if project.warehouse.version("rejected_rows") is None:
         return made
     raws = [project.intakes[name].raw(table) for table in project.intakes[name].tables]
@@ -98,6 +104,34 @@ def of_source(project: Project, name: str, now: datetime, firing: Firing) -> Sta
         (refused,) = connection.execute(query, [name]).fetchone() or (0,)
     rows = sum(counted(project, raw) for raw in known)
     return replace(made, counts={"rejected": refused, "rows": rows})
+
+
+def of_score(project: Project, name: str, own: str | None, when: tuple[datetime, Firing]) -> Status:
+    """A score, by its table and its last step."""
+    made = of_table(project, ("score", name), [name], own, when)
+    step = last_step(project, "score", name, None)
+    return after(made, [] if step is None else [step])
+
+
+def last_step(project: Project, kind: str, name: str, source: str | None) -> sa.RowMapping | None:
+    """The step of this kind that began last, in the log of steps."""
+    mine = (STEPS.c.kind == kind) & (STEPS.c.name == name) & STEPS.c.source.is_not_distinct_from(source)
+    query = sa.select(STEPS).where(mine).order_by(STEPS.c.started_at.desc()).limit(1)
+    return next(iter(project.ledger.read(query)), None)
+
+
+BAD_FIRST = ("failed", "interrupted", "running")
+
+
+def after(made: Status, last: Sequence[sa.RowMapping]) -> Status:
+    """The status of something whose last steps these are: as bad as the worst of them."""
+    for outcome in BAD_FIRST:
+        for step in last:
+            if step["outcome"] == outcome:
+                error = f"{step['name']}: {step['error'] or outcome}" if outcome != "running" else None
+                ended = step["ended_at"] or step["started_at"]
+                return replace(made, outcome=outcome, last=ended, run=step["run"], error=error)
+    return made
 
 
 def counted(project: Project, table: str) -> int:

@@ -25,7 +25,7 @@ def looked(shop: Shop) -> str:
 def test_a_failed_run_fires_and_the_sync_that_went_well_is_in_the_log(
     tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A job of Dagster that failed before any delivery began fires; one that did well is told of as done, its
+    """A job of Dagster that failed before any delivery began fires, and so does the source it could not read; one that did well is told of as done, its
     source counted, and its log is in the warehouse."""
     for name, value in WEBHOOK.env.items():
         monkeypatch.setenv(name, value)
@@ -39,7 +39,7 @@ def test_a_failed_run_fires_and_the_sync_that_went_well_is_in_the_log(
         looked(shop)
         assert {
             (row["rule"], row["subject"], row["state"]) for row in alerts.listed(shop.project.ledger)
-        } == {("failed", "job refresh_base", "firing")}
+        } == {("failed", "job refresh_base", "firing"), ("failed", "source shop", "firing")}
         (tmp_path / "shop.sqlite").unlink(missing_ok=True)
         (tmp_path / "away.sqlite").rename(tmp_path / "shop.sqlite")
         assert shop.definitions.resolve_job_def("refresh_base").execute_in_process(instance=instance).success
