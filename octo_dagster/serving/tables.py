@@ -191,7 +191,7 @@ def typed(text: str, kind: pa.DataType, name: str) -> Any:
         if pa.types.is_timestamp(kind):
             moment = datetime.fromisoformat(text)
             return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
-    except (ValueError, KeyError, InvalidOperation):
+    except (ValueError, KeyError, InvalidOperation, OverflowError):
         raise BadQuery(f"where: {name}: not of type {kind}") from None
     return text
 

@@ -147,6 +147,7 @@ def test_filters(client: TestClient, where: list[str], found: set[int]) -> None:
         {"where": "orders:eq:99999999999999999999999"},
         {"where": "revenue:eq:NaN"},
         {"where": "born:eq:2026-02-30"},
+        {"where": "last_order_at:lt:9999-12-31T23:59:59-14:00"},
         {"sort": "nothing"},
         {"sort": 'orders"; drop table customer_profile; --'},
         {"columns": "orders,nothing"},
