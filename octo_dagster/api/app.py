@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp
 
 from connectors.sources.push import opened
-from octo_dagster.api import customers, events, plans, syncs, tables
+from octo_dagster.api import customers, events, plans, status, syncs, tables
 from octo_dagster.api.errors import Told, told_by
 from octo_dagster.api.gate import Gate
 from octo_dagster.api.keys import Keys
@@ -19,6 +19,8 @@ from octo_dagster.api.swift import Swift
 from octo_dagster.audiences.memberships import TABLE as MEMBERS
 from octo_dagster.canonical.contracts import CONTRACTS
 from octo_dagster.config import Project
+from octo_dagster.ops import runlog
+from octo_dagster.ops.backfill import keys_of as past
 from octo_dagster.scoring.profile import TABLE as PROFILE
 from octo_dagster.serving.reading import Copy
 from octo_dagster.serving.tables import Tables
@@ -53,7 +55,7 @@ def app(project: Project) -> ASGIApp:
     made.state.tables = Tables(project.warehouse, keys_of(project))
     made.state.project = project
     made.state.door = events.Door(project, opened(project.home))
-    for part in (customers, tables, syncs, plans, events):
+    for part in (customers, tables, syncs, status, plans, events):
         made.include_router(part.router, responses=REFUSALS | MORE)
     told_by(made)
     made.add_api_route("/healthz", healthy, include_in_schema=False)
@@ -73,7 +75,7 @@ def keys_of(project: Project) -> Mapping[str, tuple[str, ...]]:
     canonical = {name: contract.key for name, contract in CONTRACTS.items()}
     scores = {score.name: score.key for score in project.told_scores}
     joined = {PROFILE: ("customer_id",), MEMBERS: ("audience", "customer_id", "entered_on")}
-    return canonical | scores | joined
+    return canonical | scores | joined | past(project) | runlog.KEYS
 
 
 def described(made: FastAPI) -> dict[str, Any]:

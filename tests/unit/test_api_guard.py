@@ -160,5 +160,5 @@ def test_its_own_description_holds(project: Project, monkeypatch: pytest.MonkeyP
     nothing that breaks; `make prove` asks for longer, and what is not allowed, too."""
     monkeypatch.setenv("HOOK_SECRET", "knock knock")
     asked = fuzzed(project, 10, (GenerationMode.POSITIVE,))
-    assert len(asked) == 14
+    assert len(asked) == 15
     assert min(asked.values()) > 1
