@@ -38,6 +38,7 @@ from octo_dagster.scoring.rules import where_sql
 from octo_dagster.scoring.settings import FAR, hours_of
 from octo_dagster.scoring.written.files import written_scores
 from octo_dagster.serving.publish import Published, publish
+from octo_dagster.serving.touch import touch
 from octo_dagster.sync import Sync
 from octo_dagster.warehouse import Warehouse
 
@@ -306,8 +307,12 @@ class Project:
         return Ledger(url, self.home / "locks")
 
     def publish(self) -> Published:
-        """Write the serving copy the read API answers from. ConfigError while there is no profile."""
-        return publish(self.warehouse, self.home, [s.key.from_ for s in self.syncs.values()])
+        """Write the serving copy the read API answers from. ConfigError while there is no profile.
+
+        What the live lane brought while it was written was told the copy before it, and is told this one."""
+        made = publish(self.warehouse, self.home, [s.key.from_ for s in self.syncs.values()])
+        touch(self.warehouse, self.home)
+        return made
 
     @property
     def plans(self) -> Folder:

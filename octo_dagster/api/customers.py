@@ -91,6 +91,11 @@ def answer(value: Any) -> Response:
     return Response(orjson.dumps(value), media_type="application/json")
 
 
+def fully(key: Key, table: str, columns: Sequence[str]) -> bool:
+    """Whether a key may see all these columns of a table."""
+    return len(key.columns(table, list(columns))) == len(columns)
+
+
 def allowed(key: Key, table: str, columns: Sequence[str] = ()) -> None:
     """Refuse a table the key is not for, and one of which it may not see all that the answer is made of."""
     if not key.sees(table):
@@ -188,8 +193,20 @@ async def members(
 def told(asked: Asked, columns: str | None, parts: Collection[str]) -> Any:
     """A customer as the key may see him: his profile's columns, and the parts asked for. Awaitable where what
     was delivered is one of them: that is the ledger's to say."""
+    allowed(asked.key, PROFILE)
+    if EVERY in parts:
+        parts = [part for part, table, needs in SCOPES if fully(asked.key, table, needs)]
+    with asked.copy.still():
+        made, row = put_together(asked, columns, parts)
+    if "deliveries" not in parts:
+        return made
+    allowed(asked.key, deliveries.SCOPE, deliveries.COLUMNS)
+    return delivered(made, asked.project, row)
+
+
+def put_together(asked: Asked, columns: str | None, parts: Collection[str]) -> tuple[dict[str, Any], Any]:
+    """What the serving copy has of him, and his row."""
     key, copy = asked.key, asked.copy
-    allowed(key, PROFILE)
     customer_id = found(asked)
     row = copy.customer(customer_id)
     if row is None:
@@ -198,8 +215,6 @@ def told(asked: Asked, columns: str | None, parts: Collection[str]) -> Any:
     knows = asked.query.get("by", ID_COLUMN) == ID_COLUMN or key.columns(PROFILE, [ID_COLUMN])
     made: dict[str, Any] = {"customer_id": customer_id} if knows else {}
     made["profile"] = {name: row[name] for name in wanted} if columns or len(wanted) < len(row) else row
-    if EVERY in parts:
-        parts = [part for part, table, needs in SCOPES if len(key.columns(table, list(needs))) == len(needs)]
     if "audiences" in parts:
         allowed(key, MEMBERS, STAY)
         made["audiences"] = copy.audiences(customer_id)
@@ -207,10 +222,7 @@ def told(asked: Asked, columns: str | None, parts: Collection[str]) -> Any:
         allowed(key, "recommendations", LISTED)
         made["recommendations"] = copy.recommendations(customer_id)
     made["as_of"] = copy.shape.as_of
-    if "deliveries" not in parts:
-        return made
-    allowed(key, deliveries.SCOPE, deliveries.COLUMNS)
-    return delivered(made, asked.project, row)
+    return made, row
 
 
 SCOPES = (

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,15 @@ class Edition:
         kinds = frozenset(about.get("identifiers", ()))
         self.shape = Shape(about["profile"], about.get("products", {}), kinds, about["as_of"])
         self.products: dict[str, dict[str, Any]] = {}
+
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """Within it all answers are of one moment, whatever is written meanwhile."""
+        self.connection.execute("begin")
+        try:
+            yield
+        finally:
+            self.connection.execute("commit")
 
     def customer(self, customer_id: str) -> Row | None:
         """The profile of the customer with this id; None when there is none."""

@@ -8,16 +8,25 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pytest
 
+from octo_dagster.api.customers import told
+from octo_dagster.api.keys import Keys
+from octo_dagster.api.swift import Asked
 from octo_dagster.config import Project
 from octo_dagster.serving.publish import STALE, ranges
 from octo_dagster.serving.reading import Copy
-from tests.reading import published
+from octo_dagster.serving.touch import touch
+from octo_dagster.warehouse import Warehouse
+from tests.reading import EVERYTHING, PROFILE, published
+from tests.reading import PEOPLE as PEOPLE_TOLD
 
 PEOPLE = ["", "O'Brien", "a", "b", "b!", "c1", "c10", "c2", "Zoë", "é", "🎁"]
 
@@ -60,6 +69,59 @@ def test_what_is_left_behind_goes(tmp_path: Path) -> None:
     assert edition.recommendations("c1") != {}
     assert edition.audiences("c1") == {"best": "2026-11-01"}
     assert reader.customer("c1") is not None
+
+
+class Late(Warehouse):
+    """A warehouse in which something happens just after what is read was pinned."""
+
+    then: Callable[[], object] | None = None
+
+    def connect(self, *said: Any, **more: Any) -> Any:
+        connection, then, self.then = super().connect(*said, **more), self.then, None
+        if then:
+            then()
+        return connection
+
+
+def test_what_comes_while_a_copy_is_written(tmp_path: Path) -> None:
+    """A live row that is told the copy there is, while the next is written without it, is in the next too."""
+    project = published(tmp_path)
+    warehouse = Late(project.home / "warehouse")
+
+    def live() -> None:
+        row = {**PEOPLE_TOLD[0], "orders": 100}
+        warehouse.append_live("customer_profile", pa.Table.from_pylist([row], PROFILE), ["customer_id"])
+        touch(warehouse, project.home)
+
+    warehouse.then = live
+    again = Project(project.root, project.home)
+    vars(again)["warehouse"] = warehouse
+    again.publish()
+    row = Copy(project.home).customer("c1")
+    assert row is not None
+    assert row["orders"] == 100
+
+
+def test_one_answer_is_of_one_moment(tmp_path: Path) -> None:
+    """A customer who changes between two questions of one answer is told as he was, all of him."""
+    project = published(tmp_path)
+    key = Keys(project.home).who(Keys(project.home).add("web", EVERYTHING))
+    assert key is not None
+    edition = Copy(project.home).fresh()
+    asked = Asked(key, edition, "c1", {}, project)
+    before = told(asked, None, ["audiences"])
+
+    def write(statement: str) -> None:
+        if "from members" in statement:
+            edition.connection.set_trace_callback(None)
+            with closing(sqlite3.connect((project.home / "serving.sqlite").resolve())) as other, other:
+                other.execute("delete from members where customer_id = 'c1'")
+                other.execute("update customers set told = json_set(told, '$[4]', 100)")
+
+    edition.connection.set_trace_callback(write)
+    during, after = told(asked, None, ["audiences"]), told(asked, None, ["audiences"])
+    assert during == before
+    assert (after["audiences"], after["profile"]["orders"]) == ({}, 100)
 
 
 ELSEWHERE = """
