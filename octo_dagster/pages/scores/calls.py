@@ -41,9 +41,9 @@ PROFILE = (
     *("favorite_category_1", "recommended_product_names", "rfm_segment"),
 )
 MOST = 100
+"""Customers on a page."""
 FAR = 10**9
 """How far into the list a page may begin."""
-"""Customers on a page."""
 EXPORT = (
     *("rank", "customer_id", "first_name", "last_name", "phone", "passive_because", "rfm_revenue"),
     *("rfm_orders", "rfm_last_order_at", "rfi_days_late", "favorite_category_1"),
