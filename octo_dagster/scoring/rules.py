@@ -46,6 +46,9 @@ MOST_DAYS = 36_525
 """A century: further away is a mistake."""
 
 
+MOST_DEEP, LARGEST = 100, 10**38
+
+
 def where_sql(rule: str, schema: pa.Schema, file: str = "audience", as_of: date | None = None) -> str:
     """The rule as a DuckDB condition over the table's columns; ConfigError `file: rule: what` if wrong."""
     return compiled(condition(rule, schema, file, as_of))
@@ -64,11 +67,30 @@ def condition(rule: str, schema: pa.Schema, file: str = "audience", as_of: date 
 def parsed(rule: str) -> ast.expr:
     """The rule as Python reads it; Refused if it cannot."""
     try:
-        return ast.parse(rule.strip(), mode="eval").body
+        return shallow(ast.parse(rule.strip(), mode="eval").body)
     except SyntaxError as wrong:
         raise Refused(f"cannot be read at character {wrong.offset}: {wrong.msg}") from None
     except (ValueError, RecursionError, MemoryError):
         raise Refused("cannot be read") from None
+
+
+def shallow(read: ast.expr) -> ast.expr:
+    """The same; Refused when its parts are in one another too often, or a constant is one no table holds."""
+    level: list[ast.AST] = [read]
+    for _ in range(MOST_DEEP):
+        level = [part for node in level for part in ast.iter_child_nodes(node)]
+        for node in level:
+            if isinstance(node, ast.Constant) and beyond(node.value):
+                raise Refused("holds a number too large, or a character that is none")
+        if not level:
+            return read
+    raise Refused(f"its parts are more than {MOST_DEEP} deep in one another")
+
+
+def beyond(value: Any) -> bool:
+    if isinstance(value, str):
+        return any(letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in value)
+    return isinstance(value, int) and abs(value) >= LARGEST
 
 
 def columns_of(rule: str) -> tuple[str, ...]:

@@ -136,6 +136,11 @@ def test_a_rule_finds_its_customers(rule: str, ids: str) -> None:
         ("orders.startswith('3')", "'orders' holds a number: startswith looks at text only"),
         ("citi.startswith('X')", "column 'citi' is unknown; did you mean 'city'?"),
         ("tags == 'x'", "'tags' holds something rules cannot compare"),
+        ("not " * 1200 + "email_consent", "more than 100 deep"),
+        ("city" + ".x" * 1200 + " == 'X'", "more than 100 deep"),
+        ("city == '\\ud800'", "a character that is none"),
+        ("city == '\\0'", "a character that is none"),
+        ("orders == 0x" + "f" * 4900, "a number too large"),
     ],
 )  # fmt: skip
 def test_a_wrong_rule_is_explained(rule: str, message: str) -> None:
