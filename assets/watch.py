@@ -50,7 +50,7 @@ def ended(instance: dg.DagsterInstance, job: str) -> list[Fact]:
             "failed",
             f"job {job}",
             record.dagster_run.status is dg.DagsterRunStatus.FAILURE,
-            f"Dagster's run {record.dagster_run.run_id} ended as {record.dagster_run.status.value.lower()}. "
+            f"Dagster's run {record.dagster_run.run_id} ended as {record.dagster_run.status.value.lower()}.",
             "Its page says at which step and why.",
         )
         for record in found

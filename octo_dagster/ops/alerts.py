@@ -74,10 +74,10 @@ def step(fact: Fact, before: Any, alerts: Alerts, now: datetime) -> dict[str, An
     state = before["state"] if before else "ok"
     row = dict(before or {"rule": fact.rule, "subject": fact.subject, "change": 0, "well_since": None})
     if fact.fires and state == "ok":
-        moved = {"state": "firing", "since": now, "told_at": now, "what": fact.what, "well_since": None}
+        moved = {"state": "firing", "since": now, "told_at": now, "what": fact.said, "well_since": None}
         return row | moved | {"change": row["change"] + 1, "told": "firing"}
     if fact.fires:
-        row |= {"well_since": None, "what": fact.what}
+        row |= {"well_since": None, "what": fact.said}
         if alerts.remind_after and now - row["told_at"] >= timedelta(hours=alerts.remind_after):
             return row | {"told_at": now, "change": row["change"] + 1, "told": "still firing"}
         return row | {"told": None}
@@ -86,7 +86,7 @@ def step(fact: Fact, before: Any, alerts: Alerts, now: datetime) -> dict[str, An
     well = row["well_since"] or now
     if now - well < timedelta(minutes=alerts.steady):
         return row | {"well_since": well, "told": None}
-    moved = {"state": "ok", "since": well, "told_at": now, "what": fact.what, "well_since": None}
+    moved = {"state": "ok", "since": well, "told_at": now, "what": fact.said, "well_since": None}
     return row | moved | {"change": row["change"] + 1, "told": "ok"}
 
 

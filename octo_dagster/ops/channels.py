@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 import smtplib
+import ssl
 import time
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
@@ -104,7 +105,9 @@ def post(url: str, body: bytes, headers: dict[str, str]) -> None:
 
 
 class Email(Channel):
-    """People, through a server of yours. `tls`: `start` (587), `yes` from the first byte (465), `no`."""
+    """People, through a server of yours. `tls`: `start` (587), `yes` from the first byte (465), `no`.
+
+    Its certificate must be good, or of the authorities in the file that SSL_CERT_FILE names."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -122,20 +125,36 @@ class Email(Channel):
         message["Subject"], message["From"], message["To"] = letter.title, self.from_, ", ".join(self.to)
         message["Message-ID"] = f"<{letter.id}@octo>"
         message.set_content(letter.text)
-        kind = smtplib.SMTP_SSL if self.tls == "yes" else smtplib.SMTP
         try:
-            with kind(self.host, self.port, timeout=SECONDS) as server:
+            with self.connected() as server:
                 self.hand_over(server, message)
         except (smtplib.SMTPException, OSError) as wrong:
-            raise Untold(type(wrong).__name__) from None
+            raise Untold(said(wrong)) from None
+
+    def connected(self) -> smtplib.SMTP:
+        if self.tls == "yes":
+            context = ssl.create_default_context()
+            return smtplib.SMTP_SSL(self.host, self.port, timeout=SECONDS, context=context)
+        return smtplib.SMTP(self.host, self.port, timeout=SECONDS)
 
     def hand_over(self, server: smtplib.SMTP, message: EmailMessage) -> None:
         if self.tls == "start":
-            server.starttls()
+            server.starttls(context=ssl.create_default_context())
         if self.user and self.password:
             server.login(self.user, self.password.reveal())
         if refused := server.send_message(message):
             raise smtplib.SMTPRecipientsRefused(refused)
+
+
+def said(wrong: Exception) -> str:
+    """Why a letter was not taken, for whoever mends it. The server's own words are left out: they may quote
+    the name that signs in, or an address."""
+    name = type(wrong).__name__
+    if isinstance(wrong, smtplib.SMTPResponseException):
+        return f"{name} ({wrong.smtp_code})"
+    if isinstance(wrong, ssl.SSLCertVerificationError):
+        return f"{name}: {wrong.verify_message}"
+    return name
 
 
 AnyChannel = Annotated[Slack | Webhook | Email, Field(discriminator="type")]

@@ -18,16 +18,15 @@ from octo_dagster.config import Project
 from octo_dagster.delivery.guard import allowed
 from octo_dagster.delivery.ledger_tables import RUNS
 from octo_dagster.ops.channels import AnyChannel
+from octo_dagster.ops.sizes import SPREAD, odd, sizes
 from octo_dagster.ops.status import Status, status
 from octo_dagster.sync import Share
 
-Rule = Literal["failed", "rejected", "unsettled", "full_resync", "volume", "stale", "source_rows"]
+Rule = Literal["failed", "rejected", "unsettled", "full_resync", "volume", "stale", "source_rows", "audience"]
 HISTORY = 30
 """Earlier runs a volume is compared with."""
 ENOUGH = 8
 """Runs from which on there is a usual volume."""
-SPREAD = 1.4826
-"""Of numbers spread normally, the standard deviation over the median deviation (MAD)."""
 FLOOR = 0.25
 """Of the median: what a volume may differ by however steady it was, and ten besides."""
 
@@ -48,7 +47,7 @@ class Alerts(BaseModel):
     source_rows_over: Share = 0.02
     """Of a source's rows, or a count: how many may break their contract."""
     volume_over: float = Field(default=6, gt=0)
-    """Deviations from the median of the last thirty runs."""
+    """Deviations from the median of the last thirty runs; of an audience's size, of its last thirty days."""
     steady: float = Field(default=10, ge=0)
     """Minutes all must be well before a recovery is told: what comes and goes is told once."""
     remind_after: float | None = Field(default=None, gt=0)
@@ -69,23 +68,33 @@ class Fact:
     subject: str
     fires: bool
     what: str
-    """In words and numbers, with what to do; without anything of a customer."""
+    """In words and numbers, without anything of a customer."""
+    todo: str = ""
+    """What to do while it fires."""
+
+    @property
+    def said(self) -> str:
+        """What is told of it."""
+        return f"{self.what} {self.todo}".strip() if self.fires else self.what
 
 
 def facts(project: Project, alerts: Alerts, now: datetime) -> list[Fact]:
     """Every rule of every subject there is something to say of."""
     found = [fact for one in status(project, now) for fact in looked_at(project, alerts, one, now)]
+    found += of_audiences(project, alerts)
     return [fact for fact in found if fact.rule in alerts.rules and fact.subject not in alerts.mute]
 
 
 def looked_at(project: Project, alerts: Alerts, one: Status, now: datetime) -> Iterator[Fact]:
     if one.good:
         hours = (now - one.good).total_seconds() / 3600
-        yield Fact("stale", one.subject, one.stale, f"last went well {hours:,.1f} hours ago; {limit(one)}")
+        yield Fact(
+            "stale", one.subject, one.stale, f"last went well {hours:,.1f} hours ago; {limit(one)}", LATE
+        )
     if one.kind in ("source", "score") and one.outcome != "running":
         failed = one.outcome in ("failed", "interrupted")
-        what = f"{one.error}. {REMADE}" if failed else "its last run went well."
-        yield Fact("failed", one.subject, failed, what)
+        what = f"{one.error}." if failed else "its last run went well."
+        yield Fact("failed", one.subject, failed, what, REMADE)
     if one.kind == "source":
         yield from of_source(alerts, one)
     if one.kind == "sync":
@@ -94,16 +103,38 @@ def looked_at(project: Project, alerts: Alerts, one: Status, now: datetime) -> I
 
 def limit(one: Status) -> str:
     within = one.within.total_seconds() / 3600
-    return f"expected within {within:,.1f}. See whether Dagster's daemon runs, and the last run's log."
+    return f"expected within {within:,.1f}."
+
+
+LATE = "See whether Dagster's daemon runs, and the last run's log."
 
 
 def of_source(alerts: Alerts, one: Status) -> Iterator[Fact]:
     if "rejected" in one.counts:
         refused, rows = one.counts["rejected"], one.counts["rows"]
-        what = (
-            f"{refused:,} of {rows:,} rows break their contract. `octo rejected` names each with its reason."
+        what, many = (
+            f"{refused:,} of {rows:,} rows break their contract.",
+            allowed(alerts.source_rows_over, rows),
         )
-        yield Fact("source_rows", one.subject, refused > allowed(alerts.source_rows_over, rows), what)
+        yield Fact("source_rows", one.subject, refused > many, what, NAMED)
+
+
+NAMED = "`octo rejected` names each with its reason."
+
+
+def of_audiences(project: Project, alerts: Alerts) -> Iterator[Fact]:
+    """Whether an audience is far from its usual size."""
+    for name, (*before, size) in sizes(project).items():
+        if before:
+            usual = statistics.median(before)
+            what, fires = (
+                f"{size:,} customers; usual are {usual:,.0f}.",
+                odd(size, before, alerts.volume_over),
+            )
+            yield Fact("audience", f"audience {name}", fires, what, MOVED)
+
+
+MOVED = "Its rule, a score's settings or a source may have changed; `octo audiences` shows who came and left."
 
 
 def of_sync(project: Project, alerts: Alerts, one: Status) -> Iterator[Fact]:
@@ -112,14 +143,18 @@ def of_sync(project: Project, alerts: Alerts, one: Status) -> Iterator[Fact]:
         return
     name, counts = one.name, one.counts
     failed = one.outcome in ("failed", "interrupted")
-    yield Fact("failed", one.subject, failed, f"run {one.run} {one.outcome}. {REPAIR.format(name)}")
+    yield Fact("failed", one.subject, failed, f"run {one.run} {one.outcome}.", REPAIR.format(name))
     rejected, planned = counts.get("rejected", 0), counts.get("planned", 0)
-    what = f"{rejected:,} of {planned:,} changes rejected by the tool. `octo log {name} --outcome rejected`."
-    yield Fact("rejected", one.subject, rejected > allowed(alerts.rejected_over, planned), what)
-    what = f"{one.unsettled:,} calls were never answered. `octo settle {name}` asks again."
-    yield Fact("unsettled", one.subject, one.unsettled > 0, what)
-    what = f"{planned:,} changes planned in a full resync. Nothing to do, if it was meant."
-    yield Fact("full_resync", one.subject, bool(counts.get("full")), what)
+    what, todo = (
+        f"{rejected:,} of {planned:,} changes rejected by the tool.",
+        f"`octo log {name} --outcome rejected` says which and why.",
+    )
+    yield Fact("rejected", one.subject, rejected > allowed(alerts.rejected_over, planned), what, todo)
+    what, todo = f"{one.unsettled:,} calls were never answered.", f"`octo settle {name}` asks again."
+    yield Fact("unsettled", one.subject, one.unsettled > 0, what, todo)
+    full = bool(counts.get("full"))
+    what = f"{planned:,} changes planned in a {'full resync' if full else 'run that was no full resync'}."
+    yield Fact("full_resync", one.subject, full, what, "Nothing to do, if it was meant.")
     yield from volume(project, alerts, one)
 
 
@@ -139,8 +174,11 @@ def volume(project: Project, alerts: Alerts, one: Status) -> Iterator[Fact]:
     planned = [counts.get("planned", 0) for counts in runs if not counts.get("full")]
     if one.outcome == "done" and len(planned) > ENOUGH and not one.counts.get("full"):
         last, usual = planned[0], statistics.median(planned[1:])
-        what = f"{last:,} changes planned; usual are {usual:,.0f}. `octo plan {one.name}` shows the next."
-        yield Fact("volume", one.subject, far(last, planned[1:], alerts.volume_over), what)
+        what, odd_one = (
+            f"{last:,} changes planned; usual are {usual:,.0f}.",
+            far(last, planned[1:], alerts.volume_over),
+        )
+        yield Fact("volume", one.subject, odd_one, what, f"`octo plan {one.name}` shows the next.")
 
 
 def far(value: int, usual: Sequence[int], deviations: float) -> bool:
@@ -151,6 +189,6 @@ def far(value: int, usual: Sequence[int], deviations: float) -> bool:
 
 
 def link(subject: str) -> str | None:
-    """The page of a sync, where OCTO_PAGES says at which address the pages are."""
+    """The page of a sync or an audience, where OCTO_PAGES says at which address the pages are."""
     address, (kind, _, name) = os.environ.get("OCTO_PAGES", "").rstrip("/"), subject.partition(" ")
-    return f"{address}/syncs/{name}" if address and kind == "sync" else None
+    return f"{address}/{kind}s/{name}" if address and kind in ("sync", "audience") else None
