@@ -38,6 +38,12 @@ LANE = "octo/lane"
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 """A library that begins a thread when it is imported cannot be forked; orders need no matrices."""
 
+SILENT = ConfigurableClassData(
+    "dagster._core.storage.noop_compute_log_manager", "NoOpComputeLogManager", "{}"
+)
+"""What a step writes on standard output is not kept: for that Dagster starts four processes a step, which
+takes longer than most steps, and a live run says everything in its events."""
+
 PATIENCE = 60.0
 """Seconds a run waits for a parent that is importing, before it starts in the ordinary way."""
 
@@ -98,7 +104,7 @@ class ForkedRunLauncher(DefaultRunLauncher):
         args = ExecuteRunArgs(
             job_origin=run.job_code_origin,
             run_id=run.run_id,
-            instance_ref=self._instance.get_ref(),
+            instance_ref=self._instance.get_ref()._replace(compute_logs_data=SILENT),
             set_exit_code_on_failure=True,
         )
         try:

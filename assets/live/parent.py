@@ -3,8 +3,9 @@
 python -m assets.live.parent LISTENER FOLDER MODULE, by `launcher.py`. One thread, no database, no
 connection: what is open in a process, or locked by a thread of it, is broken in its copy. It begins
 anew when a file it has imported changes, by `exec`, with the same socket: who asks meanwhile waits, and
-gets the new definitions. It ends when its standard input does, which is when whoever started it is
-gone; its runs live on.
+gets the new definitions. It ends when its standard input has, which is when whoever started it is
+gone, and nobody has asked for a while: Dagster's code servers live for a minute each, and every one of
+them finds this parent where it was. Its runs live on.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -28,9 +30,10 @@ from typing import NoReturn
 import duckdb
 from dagster import DagsterInstance
 from dagster._cli.api import execute_run_command
+from dagster._core.instance.ref import InstanceRef
 from dagster._core.storage.dagster_run import DagsterRunStatus
 from dagster._grpc.types import ExecuteRunArgs
-from dagster._serdes import deserialize_value
+from dagster._serdes import ConfigurableClassData, deserialize_value
 
 from octo_dagster.config import Project
 
@@ -40,6 +43,8 @@ BEAT = 0.5
 """Seconds between two looks at the children."""
 CODE = ("assets", "connectors", "octo_dagster")
 READ = (".py", ".yaml", ".sql")
+GRACE = 30.0
+"""Seconds it waits for somebody to ask, once whoever started it is gone; sensors ask every ten."""
 SLOW = 5
 """Seconds a client may take to say which run."""
 
@@ -51,6 +56,8 @@ def main(number: int, folder: Path, module: str) -> None:
     stamp = stamped()
     definitions = importlib.import_module(module).defs
     definitions.get_repository_def().get_all_jobs()
+    for name in used(folder.parent):
+        importlib.import_module(name)
     duckdb.default_connection().close()  # somebody opened it; it has threads
     gc.collect()
     gc.freeze()  # so that a child's collector does not copy what it shares with us
@@ -59,16 +66,24 @@ def main(number: int, folder: Path, module: str) -> None:
     os._exit(0)  # nothing is open; what libraries say of themselves at an ordinary end is of no use
 
 
+def used(home: Path) -> list[str]:
+    """What a run imports when it begins: the modules of Dagster's storages and of its executor."""
+    named = [part for part in InstanceRef.from_dir(str(home)) if isinstance(part, ConfigurableClassData)]
+    return [*(part.module_name for part in named), "dagster._core.executor.in_process"]
+
+
 def serve(listener: socket.socket, folder: Path, stamp: Stamp, children: dict[str, str]) -> None:
     """`children`: process → what it was asked to run."""
-    while True:
-        ready, _, _ = select.select([listener, sys.stdin], [], [], BEAT)
+    watched, heard = [listener, sys.stdin], time.monotonic()
+    while sys.stdin in watched or time.monotonic() - heard < GRACE:
+        ready, _, _ = select.select(watched, [], [], BEAT)
         reap(folder, children)
         if sys.stdin in ready:
-            return
+            watched.remove(sys.stdin)  # whoever started it is gone
         if stamped() != stamp:
             renew(listener, children)
         if listener in ready:
+            heard = time.monotonic()
             with suppress(OSError):  # a client that went away
                 answer(listener, folder, children)
 

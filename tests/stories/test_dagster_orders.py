@@ -236,5 +236,5 @@ def test_a_sync_with_its_own_hours(shop: Shop) -> None:
         for name in ("nightly", "follow_orders", "deliver_letters")
     }
     assert [name for name, nodes in steps.items() if "letters_plan" in nodes] == ["deliver_letters"]
-    assert steps["follow_orders"] == {"follow"}
+    assert steps["follow_orders"] == {"follow", "note"}
     assert definitions.resolve_schedule_def("deliver_letters_schedule").cron_schedule == "0 6 * * 1"

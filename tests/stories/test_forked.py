@@ -102,6 +102,7 @@ def lane(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lane]:
         for parent in made.launcher.parents:
             assert parent.stdin is not None
             parent.stdin.close()
+            parent.kill()
             parent.wait(timeout=30)
 
 
@@ -170,11 +171,13 @@ def test_a_changed_file(lane: Lane) -> None:
 
 @pytest.mark.whole
 def test_a_parent_ends_with_who_started_it(lane: Lane) -> None:
-    """When the process that started it is gone, so is the parent; what it was listening on is refused."""
+    """When the process that started it is gone, and nobody asks any more, so is the parent; what it was
+    listening on is refused. While others ask it stays, and forks for them."""
     lane.launcher.warm()
     (parent,) = lane.launcher.parents
     assert parent.stdin is not None
     parent.stdin.close()
+    assert lane.said(lane.launch("saying")) == f"first {parent.pid}"
     assert parent.wait(timeout=60) == 0
     with pytest.raises(ConnectionRefusedError):
         connected(lane.launcher.address)
