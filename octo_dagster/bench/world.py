@@ -194,6 +194,10 @@ def opened(folder: Path, shop: Shop, progress: Callable[[str], None] = lambda st
         os.environ.update(CREDENTIALS | told | {"OCTO_PROJECT": str(ROOT)})
         project = Project.here()
         fill(shop, project, progress)
+        for used in project.home.glob(
+            "pace.sqlite*"
+        ):  # the night, and what it used of a quota, is hours past
+            used.unlink()
         instance, process = stack.enter_context(daemon(folder / "dagster"))
         yield World(shop, project, sandbox, instance, process)
 
