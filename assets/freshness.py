@@ -14,7 +14,7 @@ Asset: TypeAlias = dg.AssetsDefinition | dg.AssetSpec
 
 
 def fresh(setup: Setup, assets: Iterable[Asset]) -> Sequence[Asset]:
-    """The same, each table and delivery with the time within which it is expected anew: what the sync's file
+    """The same, each table and delivery with the time within which it is expected anew: what its file
     says, else the longest time between two runs of its hours."""
     windows = expected(setup)
     return list(
@@ -31,13 +31,20 @@ def with_window(spec: dg.AssetSpec, window: timedelta) -> dg.AssetSpec:
 def expected(setup: Setup) -> dict[dg.AssetKey, timedelta]:
     """Asset → within which time it is made anew."""
     project, now = setup.project, setup.clock().replace(tzinfo=None)
-    nightly = window(setup, project.settings.nightly, now)
+    nightly, own = window(setup, project.settings.nightly, now), project.windows
     found = {keys.table(name): nightly for name in (*project.fed, *project.scores)}
     found |= {keys.PROFILE: nightly}
     found |= {keys.table(name): window(setup, line, now) for name, line in project.hours.items()}
-    for sync in project.syncs.values():
+    for name, intake in project.intakes.items():
+        if within := own.get(f"source {name}"):
+            found |= {keys.raw(intake, table): within for table in intake.tables}
+    for table in project.fed:  # of several sources, as the most impatient says
+        feeding = [name for name, intake in project.intakes.items() if table in intake.tables]
+        found[keys.table(table)] = min(own.get(f"source {name}", nightly) for name in feeding)
+    found |= {keys.table(name): own[f"score {name}"] for name in project.scores if f"score {name}" in own}
+    for name, sync in project.syncs.items():
         usual = window(setup, sync.schedule, now) if sync.schedule else nightly
-        found[keys.delivery(sync)] = timedelta(hours=sync.fresh_within) if sync.fresh_within else usual
+        found[keys.delivery(sync)] = own.get(f"sync {name}", usual)
     return found
 
 

@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from functools import cached_property, partial
 from pathlib import Path
 from types import ModuleType
@@ -35,7 +35,7 @@ from octo_dagster.scoring.measures.segments import Language
 from octo_dagster.scoring.profile import TABLE as PROFILE
 from octo_dagster.scoring.profile import origins
 from octo_dagster.scoring.rules import where_sql
-from octo_dagster.scoring.settings import FAR, hours_of
+from octo_dagster.scoring.settings import FAR, fresh_within, hours_of
 from octo_dagster.scoring.written.files import written_scores
 from octo_dagster.serving.publish import Published, publish
 from octo_dagster.serving.touch import touch
@@ -145,6 +145,15 @@ class Project:
         return {name: line for name, line in told.items() if line}
 
     @cached_property
+    def windows(self) -> Mapping[str, timedelta]:
+        """`source NAME`, `score NAME`, `sync NAME` → how old it may be, of those whose files say it."""
+        folder = self.root / "assets" / "scores"
+        said = {f"source {name}": intake.fresh_within for name, intake in self.intakes.items()}
+        said |= {f"score {name}": fresh_within(folder / f"{name}.yaml") for name in self.scores}
+        said |= {f"sync {name}": sync.fresh_within for name, sync in self.syncs.items()}
+        return {name: timedelta(hours=hours) for name, hours in said.items() if hours}
+
+    @cached_property
     def scenarios(self) -> Mapping[str, Scenario]:
         """Name → scenario, for every file of `assets/scenarios/`."""
         return self.all("scenarios", lambda path: document.load(path, Scenario))
@@ -241,6 +250,7 @@ class Project:
             *complaints(lambda: self.roster),
             *complaints(lambda: self.scores),
             *complaints(lambda: self.hours),
+            *complaints(self.check_windows),
             *complaints(self.check_profile),
             *complaints(self.check_scenarios),
             *complaints(self.check_audiences),
@@ -250,6 +260,11 @@ class Project:
         problems += unread + [line for s in syncs for line in complaints(partial(self.check_sync, s))]
         if problems:
             raise ConfigError(*dict.fromkeys(problems))
+
+    def check_windows(self) -> None:
+        """How old the scores' tables may be, as their files say it."""
+        for name in self.scores:
+            fresh_within(self.root / "assets" / "scores" / f"{name}.yaml")
 
     def check_endings(self) -> None:
         """No file is passed over, settings and all, for its ending."""

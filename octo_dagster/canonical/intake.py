@@ -5,6 +5,7 @@ timezone: Europe/Paris          # of timestamps that state no zone
 currency: EUR                   # amounts are reported in it; rows without a currency have it
 rates: {USD: 0.93}              # one USD in EUR; an order in any other currency is rejected
 max_rejected: 1%                # beyond this share (or count) of the rows nothing is published
+fresh_within: 6                 # optional: hours after which its tables are called stale
 hook: {by: shopify, secret: {env: SHOPIFY_CLIENT_SECRET}}   # optional: POST /v1/hooks/<source> (see hook.py)
 tables:
   orders:                       # a canonical table
@@ -146,6 +147,8 @@ class Intake(Frozen):
     currency: str = "USD"
     rates: Mapping[str, Decimal] = {}
     max_rejected: Share = 0.01
+    fresh_within: float | None = Field(default=None, gt=0)
+    """Hours after which what it feeds is called stale; left out, what `nightly` lets one expect."""
     hook: Hook | None = None
     tables: Mapping[str, TableIntake] = Field(min_length=1)
 

@@ -86,6 +86,7 @@ def facts(project: Project, alerts: Alerts, now: datetime) -> list[Fact]:
 
 
 def looked_at(project: Project, alerts: Alerts, one: Status, now: datetime) -> Iterator[Fact]:
+    """What can be said of one source, score or sync."""
     if one.good:
         hours = (now - one.good).total_seconds() / 3600
         yield Fact(

@@ -149,7 +149,7 @@ def of_table(
     moments = [written(project, table) for table in tables]
     known = [moment for moment in moments if moment is not None]
     last = min(known) if known and len(known) == len(moments) else None
-    within = patience(line, zone, now)
+    within = project.windows.get(" ".join(who)) or patience(line, zone, now)
     return Status(
         kind=who[0],
         name=who[1],
@@ -179,7 +179,7 @@ def of_sync(project: Project, sync: Sync, now: datetime, firing: Firing) -> Stat
     well = next(iter(ledger.read(runs.where(RUNS.c.status == "done"))), None)
     owing = sa.select(sa.func.count(SNAPSHOT.c.owed).label("n")).where(SNAPSHOT.c.sync == sync.name)
     waiting = sa.select(sa.func.count().label("n")).where(BATCHES.c.sync == sync.name)
-    within = timedelta(hours=sync.fresh_within) if sync.fresh_within else patience(line, zone, now)
+    within = project.windows.get(f"sync {sync.name}") or patience(line, zone, now)
     good = well["ended_at"] if well else None
     return Status(
         kind="sync",

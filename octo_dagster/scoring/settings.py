@@ -20,6 +20,8 @@ from octo_dagster.scoring.sql import TYPES
 
 HOURS = "schedule"
 """What every score's file may say besides its settings: a cron line, in the project's time zone."""
+FRESH = "fresh_within"
+"""And this: hours after which the score's table is called stale."""
 
 FAR = date(9000, 1, 1)
 """A day no date among the settings is after: settings are tried before anybody knows the day of the run."""
@@ -37,6 +39,7 @@ def raw_settings(path: Path) -> dict[str, Any]:
         return {}
     told = document.read(path)
     told.pop(HOURS, None)
+    told.pop(FRESH, None)
     return told
 
 
@@ -49,6 +52,16 @@ def hours_of(path: Path) -> str | None:
         return None if line is None else checked_cron(str(line))
     except ValueError as wrong:
         raise ConfigError(f"{path.name}: {HOURS}: {wrong}") from None
+
+
+def fresh_within(path: Path) -> float | None:
+    """The hours a score's file says its table may be old; None without them. ConfigError for what is none."""
+    if not path.exists() or is_bare(path.read_text("utf-8")):
+        return None
+    hours = document.read(path).get(FRESH)
+    if hours is not None and (isinstance(hours, bool) or not isinstance(hours, int | float) or hours <= 0):
+        raise ConfigError(f"{path.name}: {FRESH}: not a number of hours above 0")
+    return hours
 
 
 def is_bare(text: str) -> bool:

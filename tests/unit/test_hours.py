@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
+import pyarrow as pa
 import pytest
 
 from assets import keys
@@ -14,6 +15,7 @@ from assets.resources import Setup
 from octo_dagster.config import Project
 from octo_dagster.errors import ConfigError
 from octo_dagster.hours import checked_cron, due, farthest
+from octo_dagster.ops.rules import Alerts, facts
 
 
 def at(*parts: int) -> datetime:
@@ -97,6 +99,38 @@ def test_a_table_is_stale_after_its_own_hours(shop: Path) -> None:
     assert timedelta(hours=27) <= windows["rfm"] <= timedelta(hours=28)
     assert timedelta(days=7, hours=3) <= windows["rhythm"] <= timedelta(days=7, hours=4)
     assert keys.PROFILE in {spec.key for spec in graph.asset_nodes}
+
+
+def test_a_file_says_itself_how_old_its_table_may_be(shop: Path) -> None:
+    """A source's or a score's `fresh_within` is Dagster's freshness, the status's, and what the alert `stale`
+    goes by, whether it is shorter or longer than the hours."""
+    source = shop / "assets" / "sources" / "files.yaml"
+    source.write_text("fresh_within: 72\n" + source.read_text())
+    (shop / "assets" / "scores" / "rfm.yaml").write_text("fresh_within: 1.5\nbins: 6\n")
+    project = Project(shop, shop / ".octo")
+    project.check()
+    assert project.scores["rfm"].in_force["bins"] == 6
+    graph = definitions(Setup(project)).resolve_asset_graph()
+    windows = {}
+    for name in ("rfm", "orders", "raw_files_orders"):
+        policy = graph.get(dg.AssetKey([name])).freshness_policy
+        assert policy is not None
+        windows[name] = policy.fail_window.to_timedelta()  # type: ignore[attr-defined]
+    day = timedelta(days=1)
+    assert windows == {"rfm": timedelta(hours=1.5), "orders": 3 * day, "raw_files_orders": 3 * day}
+    project.warehouse.replace("rfm", pa.table({"customer_id": ["a"]}))
+    project.warehouse.replace("orders", pa.table({"order_id": ["1"]}))
+    later = datetime.now(UTC).replace(tzinfo=None) + timedelta(hours=40)
+    stale = {fact.subject: fact.fires for fact in facts(project, Alerts(), later) if fact.rule == "stale"}
+    assert stale == {"source files": False, "score rfm": True}
+
+
+@pytest.mark.parametrize("said", ["soon", "0", "yes"])
+def test_a_window_that_is_none_is_named(shop: Path, said: str) -> None:
+    """By the file and the field."""
+    (shop / "assets" / "scores" / "rhythm.yaml").write_text(f"fresh_within: {said}\n")
+    with pytest.raises(ConfigError, match=r"rhythm\.yaml: fresh_within: not a number of hours above 0"):
+        Project(shop, shop / ".octo").check()
 
 
 def test_hours_that_are_none_are_named(shop: Path) -> None:
