@@ -25,7 +25,7 @@ def test_nothing_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     """Whatever is asked, allowed or not, of each of its operations, no answer is other than it says."""
     monkeypatch.setenv("HOOK_SECRET", "knock knock")
     asked = fuzzed(published(tmp_path), EXAMPLES, (GenerationMode.POSITIVE, GenerationMode.NEGATIVE))
-    assert len(asked) == 14
+    assert len(asked) == 15
 
 
 POSTING = """
