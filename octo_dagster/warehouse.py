@@ -82,9 +82,9 @@ class Warehouse:
             )
         return version
 
-    def schema(self, name: str) -> pa.Schema:
-        """Column names and Arrow types of the newest version."""
-        return own(self.opened(name).schema)
+    def schema(self, name: str, version: int | None = None) -> pa.Schema:
+        """Column names and Arrow types of the newest version, or the named one."""
+        return own(self.opened(name, version).schema)
 
     def replace(
         self, name: str, rows: pa.Table | pa.RecordBatchReader, note: Mapping[str, Any] | None = None

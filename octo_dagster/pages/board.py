@@ -6,13 +6,16 @@ import tempfile
 import threading
 import uuid
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
 from typing import Any
 
 import duckdb
+from deltalake.exceptions import DeltaError
 
 from octo_dagster.config import Project, Settings
 from octo_dagster.errors import ConfigError
@@ -26,21 +29,48 @@ ANSWERS = 200
 """Answers kept while the tables stay as they are,"""
 KEPT_ROWS = 2_000
 """each of so many rows at most."""
+MOMENTS = 30
+"""States of the tables that are remembered: a page is made while fewer go by."""
+
+
+@dataclass
+class Moment:
+    """One version of every table, and where its views are."""
+
+    versions: Mapping[str, int]
+    schema: str
+    made: set[str] = field(default_factory=set)
+    """The tables somebody asked for, which have a view."""
+
+
+SEEN: ContextVar[dict[int, Moment]] = ContextVar("seen")
+"""What the page that is being made sees, by board."""
+
+
+@contextmanager
+def one_page() -> Iterator[None]:
+    """Within it every board is asked of one moment."""
+    token = SEEN.set({})
+    try:
+        yield
+    finally:
+        SEEN.reset(token)
 
 
 class Board:
     """A project as pages see it: its files as they are now, its tables' newest versions.
 
-    Safe to ask from many threads. A file or a table that changed is seen by the next question."""
+    Safe to ask from many threads. A table that changed is seen by the next page; one page sees one version of
+    each table, so that its sums and its lists agree. Versions of several tables are as a run left them: it
+    writes them one after the other."""
 
     def __init__(self, project: Project) -> None:
         self.first = project
         self.held: tuple[Any, Project] = (None, project)
         self.lock = threading.Lock()
-        self.marks: dict[str, str] = {}
+        self.moments: OrderedDict[Any, Moment] = OrderedDict()
+        self.number = 0
         self.answers: OrderedDict[Any, list[Row]] = OrderedDict()
-        self.types: dict[str, tuple[str, dict[str, Any]]] = {}
-        self.days: dict[str, tuple[str, date | None]] = {}
         self.mine = threading.local()
 
     @property
@@ -67,14 +97,14 @@ class Board:
         The answer is remembered until a table it names changes. duckdb.CatalogException for a table that is
         not there: ask `has` first."""
         named = sql.lower()
-        marks = tuple(mark for mark in self.fresh() if mark[0].lower() in named)
+        marks = tuple(mark for mark in self.moment().versions.items() if mark[0].lower() in named)
         bound = tuple(sorted(params.items())) if isinstance(params, Mapping) else tuple(params)
         key = (sql, bound, marks)
         with self.lock:
             if key in self.answers:
                 self.answers.move_to_end(key)
                 return self.answers[key]
-        rows = self.asked(sql, params)
+        rows = self.asked(sql, params, [name for name, _ in marks])
         if len(rows) <= KEPT_ROWS:
             with self.lock:
                 self.answers[key] = rows
@@ -82,16 +112,18 @@ class Board:
                     self.answers.popitem(last=False)
         return rows
 
-    def asked(self, sql: str, params: Params) -> list[Row]:
-        with self.cursor() as cursor:
-            try:
-                found = executed(cursor, sql, params)
-            except duckdb.IOException:  # a file was taken away between looking and reading: look again
-                self.marks.clear()
-                self.fresh()
-                found = executed(cursor, sql, params)
-            names = [told[0] for told in found.description or ()]
-            return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+    def asked(self, sql: str, params: Params, names: Collection[str]) -> list[Row]:
+        try:
+            return self.told(sql, params, names)
+        except (duckdb.IOException, DeltaError):  # files were taken away since this page looked: look again
+            SEEN.get({}).pop(id(self), None)
+            return self.told(sql, params, names)
+
+    def told(self, sql: str, params: Params, names: Collection[str]) -> list[Row]:
+        with self.at(self.moment(), names) as cursor:
+            found = executed(cursor, sql, params)
+            columns = [told[0] for told in found.description or ()]
+            return [dict(zip(columns, row, strict=True)) for row in found.fetchall()]
 
     def parts(self, sql: str, params: Params = ()) -> Iterator[list[tuple[Any, ...]]]:
         """The same rows by and by, for an answer of any length; not remembered."""
@@ -101,53 +133,64 @@ class Board:
                 yield rows
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
-        """A cursor over the newest tables, for code that asks for itself; close it."""
-        self.fresh()
-        return self.connection.cursor()
+        """A cursor over the tables as this page sees them, for code that asks for itself; close it."""
+        moment = self.moment()
+        return self.at(moment, moment.versions)
 
     def one(self, sql: str, params: Params = ()) -> Row:
         """The only row of an answer, as of a query of sums; IndexError without one."""
         return self.select(sql, params)[0]
 
-    def fresh(self) -> tuple[tuple[str, str], ...]:
-        """Make every table's view show its newest version; table and version of each."""
+    def moment(self) -> Moment:
+        """The tables as this page sees them: as they were when it first asked. Outside of a page, as they
+        are now."""
+        seen = SEEN.get({})
+        if id(self) not in seen:
+            seen[id(self)] = self.look()
+        return seen[id(self)]
+
+    def look(self) -> Moment:
+        """The newest version of every table."""
         warehouse = self.first.warehouse
-        now = {name: version_of(warehouse.root / name) for name in warehouse.names()}
+        held = {name: warehouse.version(name) for name in warehouse.names()}
+        now = tuple((name, version) for name, version in held.items() if version is not None)
         with self.lock:
-            for name in now.keys() | self.marks.keys():
-                if now.get(name) == self.marks.get(name):
-                    continue
-                with self.connection.cursor() as cursor:
-                    cursor.execute("begin")
-                    cursor.execute(f'drop view if exists "{name}"')
-                    if name in now:
-                        warehouse.view(cursor, name)
-                    cursor.execute("commit")
-            self.marks = now
-        return tuple(sorted(now.items()))
+            if now not in self.moments:
+                self.number += 1
+                self.moments[now] = Moment(dict(now), f"moment_{self.number}")
+                self.connection.execute(f"create schema {self.moments[now].schema}")
+            self.moments.move_to_end(now)
+            if len(self.moments) > MOMENTS:
+                _, old = self.moments.popitem(last=False)
+                self.connection.execute(f"drop schema {old.schema} cascade")
+            return self.moments[now]
+
+    def at(self, moment: Moment, names: Collection[str]) -> duckdb.DuckDBPyConnection:
+        """A cursor that finds these tables as they were at a moment."""
+        cursor = self.connection.cursor()
+        cursor.execute(f"use {moment.schema}")
+        with self.lock:
+            for name in [one for one in names if one not in moment.made]:
+                self.first.warehouse.view(cursor, name, moment.versions[name])
+                moment.made.add(name)
+        return cursor
 
     def has(self, *tables: str) -> bool:
         """Whether all these tables are there."""
-        return {*tables} <= {*self.first.warehouse.names()}
+        return {*tables} <= self.moment().versions.keys()
 
     def columns(self, table: str) -> dict[str, Any]:
-        """Column → Arrow type of the newest version; empty without such a table."""
-        mark = version_of(self.first.warehouse.root / table)
-        if not mark:
+        """Column → Arrow type; empty without such a table."""
+        version = self.moment().versions.get(table)
+        if version is None:
             return {}
-        if self.types.get(table, ("", {}))[0] != mark:
-            schema = self.first.warehouse.schema(table)
-            self.types[table] = (mark, {field.name: field.type for field in schema})
-        return self.types[table][1]
+        return {field.name: field.type for field in self.first.warehouse.schema(table, version)}
 
     def as_of(self, table: str) -> date | None:
         """The day a table was worked out for; None when it is not there or not for a day."""
-        mark = version_of(self.first.warehouse.root / table)
-        if not mark:
-            return None
-        if self.days.get(table, ("", None))[0] != mark:
-            self.days[table] = (mark, self.first.day_of(table))
-        return self.days[table][1]
+        version = self.moment().versions.get(table)
+        said = None if version is None else self.first.warehouse.note(table, version).get("as_of")
+        return date.fromisoformat(said) if said else None
 
     @property
     def copy(self) -> Copy:
@@ -186,8 +229,3 @@ def executed(cursor: duckdb.DuckDBPyConnection, sql: str, params: Params) -> duc
 
 
 READ = {".yaml", ".py", ".sql"}
-
-
-def version_of(folder: Any) -> str:
-    """The newest commit of a Delta table, by its name: a listing costs a tenth of opening the table."""
-    return max((path.name for path in (folder / "_delta_log").glob("*.json")), default="")

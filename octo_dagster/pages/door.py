@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from octo_dagster.pages.board import Board
+from octo_dagster.pages.board import Board, one_page
 from octo_dagster.pages.pictures import picture_hosts
 from octo_dagster.pages.sessions import Sessions, Visitor
 from octo_dagster.pages.words import LANGUAGES, Speaker, language_of
@@ -36,6 +36,11 @@ class Door:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        with one_page():
+            await self.show(scope, receive, send)
+
+    async def show(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request for a page."""
         request = Request(scope)
         # in a thread: what is read for it must not hold up the read API, which this loop answers too
         said, visitor, policy = await run_in_threadpool(self.met, request)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from octo_dagster.config import Project
-from octo_dagster.pages.board import ANSWERS, Board
+from octo_dagster.pages.board import ANSWERS, MOMENTS, Board, one_page
 
 
 @pytest.fixture
@@ -44,6 +45,37 @@ def test_an_order_forgets_only_what_it_touches(board: Board) -> None:
     board.first.warehouse.append("people", pa.table({"id": ["c"], "orders": [4]}))
     assert board.select(others) is before
     assert board.one(people)["n"] == 3
+
+
+def test_a_page_sees_one_state(board: Board) -> None:
+    """While a page is made its tables stay as they were when it first asked, their columns too, whatever is
+    written or taken away below it; the next page sees what is new."""
+    board.first.warehouse.replace("others", pa.table({"id": ["x"]}))
+    with one_page():
+        assert board.one("select count(*) as n from people")["n"] == 2
+        board.first.warehouse.append("people", pa.table({"id": ["c"], "orders": [4]}))
+        board.first.warehouse.replace("others", pa.table({"id": ["x", "y"], "name": ["Ada", "Bo"]}))
+        board.first.warehouse.replace("more", pa.table({"id": ["x"]}))
+        assert board.one("select count(*) as n, 1 as again from people, others")["n"] == 2
+        assert (list(board.columns("others")), board.has("more")) == (["id"], False)
+        with board.cursor() as cursor:
+            assert cursor.execute("select count(*) from people").fetchall() == [(2,)]
+        assert next(board.parts("select count(*) from people")) == [(2,)]
+    with one_page():
+        assert board.one("select count(*) as n from people, others")["n"] == 6
+        shutil.rmtree(board.first.warehouse.root / "people")
+        board.first.warehouse.replace("people", pa.table({"id": ["d"], "orders": [1]}))
+        assert board.one("select count(*) as n, 2 as again from people")["n"] == 1
+    assert len(board.moments) <= MOMENTS
+
+
+def test_states_are_not_kept_for_ever(board: Board) -> None:
+    """However often the tables change, what is kept of the past has an end."""
+    for version in range(MOMENTS + 3):
+        board.first.warehouse.replace("people", pa.table({"id": ["a"] * version, "orders": [1] * version}))
+        assert board.one("select count(*) as n from people")["n"] == version
+    kept = "select count(*) as n from duckdb_schemas() where schema_name like 'moment%'"
+    assert board.one(kept)["n"] == len(board.moments) == MOMENTS
 
 
 def test_values_are_values(board: Board) -> None:
