@@ -7,6 +7,9 @@
 Consent stays the person's: no call made here can subscribe, unsubscribe or blocklist anybody. A sync keyed
 by EXT_ID cannot write EMAIL, because Brevo resubscribes a blocklisted contact whose address is changed.
 
+A standard account has 100 calls an hour for everything but contacts (10 a second): an import's end is seen by
+its contacts where they are no more than a page, and the account is asked for once an hour.
+
 Brevo has no time of day: a DATETIME is kept as text; map it with `type: date` to segment by it. An
 import may leave `true` standing where `false` was sent (reported in sendinblue/APIv3-python-library #95):
 the read-back after every job finds such a row, and it is rejected, not lost.
