@@ -10,7 +10,7 @@ import ssl
 import time
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from email.message import EmailMessage
 from typing import Annotated, Literal
 
@@ -123,7 +123,7 @@ class Email(Channel):
     def tell(self, letter: Letter) -> None:
         message = EmailMessage()
         message["Subject"], message["From"], message["To"] = letter.title, self.from_, ", ".join(self.to)
-        message["Message-ID"] = f"<{letter.id}@octo>"
+        message["Message-ID"], message["Date"] = f"<{letter.id}@octo>", letter.at.replace(tzinfo=UTC)
         message.set_content(letter.text)
         try:
             with self.connected() as server:

@@ -35,7 +35,12 @@ def show(*titles: str, rows: Sequence[tuple[str, ...]]) -> None:
     table = Table(*titles, header_style="dim")
     for row in rows:
         table.add_row(*row)
-    Console(width=None if Console().is_terminal else 140).print(table, markup=False, highlight=False)
+    console().print(table, markup=False, highlight=False)
+
+
+def console() -> Console:
+    """Standard output; a log has no edge to wrap at."""
+    return Console(width=None if Console().is_terminal else 140)
 
 
 def status(as_json: AsJson = False) -> None:
@@ -46,6 +51,9 @@ def status(as_json: AsJson = False) -> None:
     else:
         titles = ("", "last run", "ended (UTC)", "owed", "unsettled", "next (UTC)", "firing")
         show(*titles, rows=[line(one) for one in found])
+        for one in found:
+            if one.error:
+                console().print(f"{one.subject}: {one.error}", markup=False, highlight=False, soft_wrap=True)
 
 
 def line(one: Status) -> tuple[str, ...]:
@@ -112,7 +120,7 @@ def backfill(
         show("table", "days", "from", "to", "rows", "seconds", rows=summed(made))
     if found.skipped:
         said = f"{found.skipped:,} days of a score were done before; --again does them anew."
-        Console().print(said, style="dim", highlight=False)
+        console().print(said, style="dim", highlight=False)
 
 
 def summed(made: Sequence[Past]) -> list[tuple[str, ...]]:

@@ -160,7 +160,7 @@ def of_sync(project: Project, alerts: Alerts, one: Status) -> Iterator[Fact]:
 
 
 REMADE = "`octo status` says since when, the run's page in Dagster where; `octo run --base` tries again."
-REPAIR = "`octo log {0}` and the run's page in Dagster say why; `octo deliver {0}` tries again."
+REPAIR = "`octo status` and the run's page in Dagster say why; `octo deliver {0}` tries again."
 
 
 def volume(project: Project, alerts: Alerts, one: Status) -> Iterator[Fact]:

@@ -117,6 +117,7 @@ def test_a_letter_is_signed_in_and_encrypted(tmp_path: Path, post: tuple[Post, i
     assert encrypted
     assert people == ["ops@example.com", "crm@example.com"]
     assert "Subject: Alert: sync crm: failed" in letter
+    assert "Date: Sun, 22 Nov 2026 12:00:00 +0000" in letter
     assert "run 1 failed" in letter
 
 
