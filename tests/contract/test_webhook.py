@@ -39,7 +39,7 @@ def test_a_batch_that_comes_twice_is_taken_once(sitting: Sitting) -> None:
     assert sitting.destination.read(sitting.api, ["ada"], ["orders"]) == {"ada": {"orders": 2}}
 
 
-@pytest.mark.parametrize(("age", "status"), [(0, 200), (301, 401), (-301, 401)])
+@pytest.mark.parametrize(("age", "status"), [(0, 200), (301, 401), (-360, 401)])
 def test_an_old_signature_is_refused(sandbox: Sandbox, age: int, status: int) -> None:
     """The receiver takes what was signed within five minutes; a recorded call cannot be played again later."""
     at, body = str(int(time.time()) - age), b'{"keys": []}'

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 import uvicorn
 from filelock import FileLock
-from playwright.sync_api import Browser, Page, Response, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, Response, sync_playwright
 
 from octo_dagster.config import Project
 from octo_dagster.pages.front import front
@@ -153,6 +153,13 @@ def visit(chromium: Browser) -> Iterator[Visit]:
         context.close()
     assert looked.elsewhere == [], "a page loads from elsewhere"
     assert looked.complaints == [], "the console complains"
+
+
+def through(way: Locator) -> None:
+    """Press a link or a button that leads to another page, and wait until that page is whole: what is read
+    next is read there, and what was sent has been answered."""
+    with way.page.expect_navigation():
+        way.click()
 
 
 def outside(url: str, address: str, looked: Looked) -> None:

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.pages.conftest import Served, Visit
+from tests.pages.conftest import Served, Visit, through
 
 
 def ask(shop: Served, sql: str) -> Any:
@@ -33,7 +33,7 @@ def test_a_customer_is_found(shop: Served, visit: Visit, text: str, found: str) 
     """By id, e-mail, telephone as one writes it, or name without its accents; nothing of it in an address."""
     page = visit(shop, "/customers")
     page.get_by_role("searchbox").fill(text)
-    page.get_by_role("button", name="Search").click()
+    through(page.get_by_role("button", name="Search"))
     assert page.url == f"{shop.address}/customers/{found}"
 
 
@@ -41,7 +41,7 @@ def test_several_who_are_found_are_listed(shop: Served, visit: Visit) -> None:
     """Words that several have list them all, and the address holds a word for the search, not the search."""
     page = visit(shop, "/customers")
     page.get_by_role("searchbox").fill("Chloé Dupont")
-    page.get_by_role("button", name="Search").click()
+    through(page.get_by_role("button", name="Search"))
     (many,) = ask(shop, "select count(*) from customers where first_name = 'Chloé' and last_name = 'Dupont'")
     expect(page.get_by_role("status")).to_contain_text(f"{many} customers")
     assert "Chlo" not in page.url
@@ -55,13 +55,13 @@ def test_filters_by_any_column(shop: Served, visit: Visit) -> None:
     page.get_by_label("Column").select_option("email")
     page.get_by_label("Condition").select_option("starts")
     page.get_by_role("textbox", name="Value").fill("c1")
-    page.get_by_role("button", name="Add a filter").click()
+    through(page.get_by_role("button", name="Add a filter"))
     (both,) = ask(
         shop, "select count(*) from customer_profile where orders >= 10 and starts_with(email, 'c1')"
     )
     expect(page.get_by_role("status")).to_contain_text(f"{both} customers")
     assert "c1" not in page.url.partition("~")[0]
-    page.get_by_role("link", name="Remove the filter email starts with c1").click()
+    through(page.get_by_role("link", name="Remove the filter email starts with c1"))
     (one,) = ask(shop, "select count(*) from customer_profile where orders >= 10")
     expect(page.get_by_role("status")).to_contain_text(f"{one} customers")
 

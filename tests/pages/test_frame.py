@@ -17,7 +17,7 @@ from octo_dagster.pages.front import served
 from octo_dagster.pages.page import pages
 from octo_dagster.pages.signin import inside
 from octo_dagster.pages.words import LANGUAGES, Speaker, catalogue
-from tests.pages.conftest import Served, Visit
+from tests.pages.conftest import Served, Visit, through
 
 PAGES = Path(words.__file__).parent
 
@@ -75,15 +75,15 @@ def test_a_key_signs_in(shop: Served, visit: Visit) -> None:
     page = visit(shop, "/?lang=en", signed_in=False)
     assert page.url.startswith(f"{shop.address}/signin")
     page.get_by_label("Your key").fill(shop.sessions.keys.add("api only", {"rfm": "*"}))
-    page.get_by_role("button", name="Sign in").click()
+    through(page.get_by_role("button", name="Sign in"))
     assert "not for the pages" in page.get_by_role("alert").inner_text()
     page.get_by_label("Your key").fill(shop.sessions.keys.add("person", {}, pages="look"))
-    page.get_by_role("button", name="Sign in").click()
+    through(page.get_by_role("button", name="Sign in"))
     assert page.get_by_role("heading", level=1).inner_text() == "Today"
     kept = {cookie["name"]: cookie for cookie in page.context.cookies()}["octo_session"]
     assert (kept["httpOnly"], kept["sameSite"]) == (True, "Strict")
     assert kept["value"] not in (shop.project.home / "pages.sqlite").read_bytes().decode("latin-1")
-    page.get_by_role("button", name="Sign out").click()
+    through(page.get_by_role("button", name="Sign out"))
     page.goto("/")
     assert "/signin" in page.url
 
@@ -172,7 +172,7 @@ def test_the_language_is_the_visitors(shop: Served, visit: Visit) -> None:
     page = visit(shop, "/", language="fr")
     assert page.locator("html").get_attribute("lang") == "fr"
     assert page.get_by_role("heading", level=1).inner_text() == "Aujourd'hui"
-    page.get_by_role("link", name="English").click()
+    through(page.get_by_role("link", name="English"))
     page.goto("/")
     assert page.locator("html").get_attribute("lang") == "en"
 

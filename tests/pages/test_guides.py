@@ -22,7 +22,7 @@ from playwright.sync_api import Browser, Page, expect
 from connectors.sandbox.server import Sandbox
 from octo_dagster.api.command import scopes
 from octo_dagster.pages.syncs import figures
-from tests.pages.conftest import Served, Visit, serving
+from tests.pages.conftest import Served, Visit, serving, through
 from tests.pages.test_syncs import LONG, PATIENCE, rows
 from tests.vendors.webhook import WEBHOOK
 from tests.world import World, world
@@ -59,10 +59,10 @@ def block(name: str, language: str) -> str:
 def press(page: Page, name: str) -> None:
     """Press the link or the button of this name; `a customer` is the first of a sample."""
     if name == "a customer":
-        page.locator("#sample ~ * a, #sample + * a").first.click()
+        through(page.locator("#sample ~ * a, #sample + * a").first)
         return
     link = page.get_by_role("link", name=name, exact=True)
-    (link.first if link.count() else page.get_by_role("button", name=name)).click()
+    through(link.first if link.count() else page.get_by_role("button", name=name))
 
 
 def test_marketing(own_shop: Served, tool: Sandbox, visit: Visit) -> None:

@@ -8,7 +8,7 @@ from octo_dagster.canonical.conform import rejected_rows
 from octo_dagster.pages.board import Board
 from octo_dagster.pages.quality import HINTS, refused, tables
 from octo_dagster.pages.words import catalogue
-from tests.pages.conftest import Served, Visit
+from tests.pages.conftest import Served, Visit, through
 from tests.pages.test_every_page import FAULTS
 
 
@@ -37,13 +37,12 @@ def test_from_a_reason_to_its_rows(shop: Served, visit: Visit) -> None:
     """A reason leads to the rows refused for it and to the key of the source's file that mends it; personal
     values stay hidden."""
     page = visit(shop, "/quality", phone=True, language="fr")
-    page.get_by_role("link", name="orders.customer_id: unknown").click()
+    through(page.get_by_role("link", name="orders.customer_id: unknown"))
     assert "tables.orders.columns.customer_id" in page.locator("main").inner_text()
     assert page.locator("tbody tr").count() == 25
-    page.wait_for_load_state()
     assert page.evaluate(FAULTS) == []
     page.goto("/quality")
-    page.get_by_role("link", name="customers.key: no key").click()
+    through(page.get_by_role("link", name="customers.key: no key"))
     assert "nobody@example.com" not in page.content()
 
 

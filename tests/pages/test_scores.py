@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from octo_dagster.config import Project
-from tests.pages.conftest import Served, Visit, serving
+from tests.pages.conftest import Served, Visit, serving, through
 
 PATHS = ("/rfm", "/movement", "/rhythm", "/pressure", "/promotion", "/recommendations", "/calls")
 
@@ -42,7 +42,7 @@ def figures(rows: list[list[str]]) -> dict[str, list[int]]:
 
 def leads_to(page: Page, link: Locator) -> int:
     """How many customers the page behind a figure says it shows."""
-    link.click()
+    through(link)
     told = page.get_by_role("status").or_(page.locator("p.lead")).first.inner_text()
     return int(re.sub(r"\D", "", told.split("customer")[0]))
 
@@ -129,7 +129,7 @@ def test_movement_of_a_chosen_period(shop: Served, visit: Visit) -> None:
     }
     was, now, _, people = next(move for move in moves if move[0] != move[1] and move[2] < 100)
     row = page.locator(".heat tbody tr").filter(has=page.get_by_role("rowheader", name=was, exact=True))
-    row.locator("td").nth(across.index(now)).locator("a").click()
+    through(row.locator("td").nth(across.index(now)).locator("a"))
     assert sorted(page.locator("tbody th").all_inner_texts()) == sorted(people)
 
 
@@ -171,7 +171,7 @@ def test_rhythm_by_cohort_and_category(shop: Served, visit: Visit) -> None:
         "select category, rfi_label, list(customer_id) from rhythm_by_category group by all having count(*) < 99",
     )[0]
     row = page.locator("[aria-labelledby=categories] tbody tr").filter(has_text=category)
-    row.locator("td").nth(across.index(label)).locator("a").click()
+    through(row.locator("td").nth(across.index(label)).locator("a"))
     assert sorted(page.locator("tbody th").all_inner_texts()) == sorted(people)
     page.go_back()
     cell = page.locator("[aria-labelledby=cohorts] tbody tr td a").first

@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 
 from connectors.sandbox.server import Sandbox
 from octo_dagster.delivery.plan import Options
-from tests.pages.conftest import Served, Visit, serving
+from tests.pages.conftest import Served, Visit, serving, through
 from tests.pages.test_every_page import FAULTS
 from tests.vendors.webhook import WEBHOOK
 from tests.world import World, row, world
@@ -61,7 +61,7 @@ def test_a_plan_is_seen_then_sent(tool: World, served: Served, visit: Visit) -> 
     drawn(page)
     assert (tool.holdings("octo"), len(tool.sandbox.calls("webhook"))) == (before, calls)
     assert "customer0@example.com" in page.locator("#changes ~ .scroll tbody").inner_text()  # removals first
-    page.get_by_role("link", name="Changed (1)").click()
+    through(page.get_by_role("link", name="Changed (1)"))
     moved = page.locator("#changes ~ .scroll tbody tr")
     assert (moved.locator("del").inner_text(), moved.locator("ins").inner_text()) == ("lost", "changed")
     page.get_by_role("button", name="Approve: send 3 changes").focus()
@@ -86,7 +86,8 @@ def test_a_guard_wants_an_explicit_word(tool: World, served: Served, visit: Visi
     drawn(page)
     assert "10 of 20 would be removed" in page.get_by_role("alert").inner_text()
     page.get_by_role("button", name="Approve: send 10 changes").click()
-    assert page.url.split("/")[-2] == "plans"  # the browser asks for the box
+    expect(page.get_by_label("Although the guards refuse it")).to_be_focused()  # the browser asks for the box
+    assert page.url.split("/")[-2] == "plans"
     headers, cookies = {"origin": served.address}, {"octo_session": served.session()}
     httpx2.post(f"{page.url}/approve", headers=headers, cookies=cookies)
     page.goto("/syncs/customers/errand")
@@ -117,7 +118,7 @@ def test_what_is_owed_goes_again_alone(tool: World, served: Served, visit: Visit
     page.goto("/syncs/customers/changes")
     page.get_by_label("Outcome").select_option("rejected")
     page.get_by_label("Record").fill("Customer10@example.com")
-    page.get_by_role("button", name="Filter").click()
+    through(page.get_by_role("button", name="Filter"))
     assert page.locator("tbody tr").count() == 1
     assert "example.com" not in page.url
 
@@ -127,7 +128,7 @@ def test_a_refused_plan_is_gone(tool: World, served: Served, visit: Visit) -> No
     tool.have(rows(1, 2))
     plan = tool.plan()
     page = visit(served, f"/syncs/customers/plans/{plan.id}")
-    page.get_by_role("button", name="Refuse").click()
+    through(page.get_by_role("button", name="Refuse"))
     assert "nothing was sent" in page.get_by_role("status").inner_text()
     assert not tool.project.plans.path("customers", plan.id).exists()
     stale = tool.plan()
