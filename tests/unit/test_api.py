@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -16,20 +15,7 @@ from starlette.testclient import TestClient
 from octo_dagster.api.app import app
 from octo_dagster.config import Project
 from octo_dagster.serving.publish import replacing
-from tests.reading import EVERYTHING, PEOPLE, PROFILE, asking, published, refusal
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    """A project with everything the API tells of."""
-    return published(tmp_path)
-
-
-@pytest.fixture
-def client(project: Project) -> Iterator[TestClient]:
-    """Somebody who may see everything."""
-    with asking(project, EVERYTHING) as made:
-        yield made
+from tests.reading import EVERYTHING, PEOPLE, PROFILE, asking, refusal
 
 
 def test_a_customer_as_the_table_has_him(client: TestClient) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import logging
-from collections.abc import Iterator
-from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -21,20 +19,7 @@ from octo_dagster.config import Project
 from octo_dagster.errors import ConfigError
 from octo_dagster.serving.tables import SIGNED
 from tests.fuzz import fuzzed
-from tests.reading import EVERYTHING, asking, published, refusal
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    """A project with everything the API tells of."""
-    return published(tmp_path)
-
-
-@pytest.fixture
-def client(project: Project) -> Iterator[TestClient]:
-    """Somebody who may see everything."""
-    with asking(project, EVERYTHING) as made:
-        yield made
+from tests.reading import EVERYTHING, asking, refusal
 
 
 def test_a_key_sees_its_columns_only(project: Project) -> None:
