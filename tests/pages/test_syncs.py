@@ -12,7 +12,10 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from connectors.sandbox.server import Sandbox
+from octo_dagster.delivery.ledger import now
 from octo_dagster.delivery.plan import Options
+from octo_dagster.ops import alerts
+from octo_dagster.ops.rules import Fact
 from tests.pages.conftest import Served, Visit, serving, through
 from tests.pages.test_every_page import FAULTS
 from tests.vendors.webhook import WEBHOOK
@@ -184,10 +187,14 @@ def test_when_it_runs_next(tool: World, served: Served) -> None:
 
 
 def test_alarms_stand_above_the_list(tool: World, served: Served) -> None:
-    """What fires, and what is older than its hours let it be, is said above the syncs with a link to it."""
+    """What fires, in words, and what is older than its hours let it be, is said above the syncs with a link."""
     tool.have(rows(1, 2)).deliver()
+    fact = Fact("audience", "audience best", True, "<30> customers; usual are 100.", "See who left.")
+    alerts.watch(tool.project, now(), [fact])
     tool.say(fresh_within=0.000_000_1)
     cookies = {"octo_session": served.session(may_act=False), "octo_language": "en"}
     told = httpx2.get(f"{served.address}/syncs", cookies=cookies).text
     assert "What needs looking at" in told
     assert "nothing good since" in told
+    assert '<a href="/audiences/best">best</a>: audience, ' in told
+    assert "&lt;30&gt; customers; usual are 100. See who left." in told

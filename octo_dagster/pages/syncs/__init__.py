@@ -12,6 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from octo_dagster.delivery.ledger import now
 from octo_dagster.delivery.plan import Plan
 from octo_dagster.errors import Busy, PlanStale
+from octo_dagster.ops import alerts
 from octo_dagster.ops.status import status
 from octo_dagster.pages.page import Page
 from octo_dagster.pages.render import acting, board, kept, speaker
@@ -56,7 +57,8 @@ def syncs(request: Request) -> Response:
         standings=figures.standings(project),
         hours={name: hours(project, sync) for name, sync in project.syncs.items()},
         dagster=Dagster.here(),
-        alarms=[one for one in status(project, now()) if one.alerts or one.stale],
+        alarms=[one for one in status(project, now()) if one.stale],
+        firing=[row for row in alerts.listed(project.ledger) if row["state"] == "firing"],
     )
 
 
