@@ -74,7 +74,7 @@ class Step:
         self.held.enter_context(self.ledger.lock(lock_of(self.id)))
         begun = {"id": self.id, "started_at": self.ledger.clock(), "outcome": "running"}
         with self.ledger.engine.begin() as connection:
-            TABLES.create_all(connection)
+            ready(connection)
             connection.execute(sa.insert(STEPS).values(self.told | begun))
         return self
 
@@ -106,6 +106,13 @@ def words(error: BaseException | None) -> str | None:
     return f"{name}: {discreet(str(error))}" if isinstance(error, OctoError) else name
 
 
+def ready(connection: sa.Connection) -> None:
+    """Make sure there is a table."""
+    if connection.dialect.name == "postgresql":  # two that find no table would both make it
+        connection.execute(sa.text("select pg_advisory_xact_lock(hashtext('octo steps'))"))
+    TABLES.create_all(connection)
+
+
 def mark(ledger: Ledger, step: str, **values: Any) -> None:
     with ledger.engine.begin() as connection:
         connection.execute(sa.update(STEPS).where(STEPS.c.id == step).values(values))
@@ -123,7 +130,7 @@ def forget(ledger: Ledger, step: str) -> None:
 def look(ledger: Ledger) -> None:
     """Make sure there is a table to read, in which whatever was killed is `interrupted`."""
     with ledger.engine.begin() as connection:
-        TABLES.create_all(connection)
+        ready(connection)
     for row in ledger.read(sa.select(STEPS.c.id).where(STEPS.c.outcome == "running")):
         try:
             with ledger.lock(lock_of(row["id"])):
@@ -138,5 +145,5 @@ def look(ledger: Ledger) -> None:
 def prune(ledger: Ledger, before: datetime) -> None:
     """Forget the steps that began earlier."""
     with ledger.engine.begin() as connection:
-        TABLES.create_all(connection)
+        ready(connection)
         connection.execute(sa.delete(STEPS).where(STEPS.c.started_at < before))

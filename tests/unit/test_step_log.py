@@ -6,12 +6,14 @@ import os
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 import yaml
 
 from octo_dagster.config import Project
@@ -22,7 +24,9 @@ from octo_dagster.ops.status import status
 from octo_dagster.refresh import judged_in, pulled_in, refresh
 from octo_dagster.steps import Step
 from tests.orders import rows_of
+from tests.postgres import postgres
 
+__all__ = ["postgres"]
 NOW = datetime.fromisoformat("2026-04-01 03:00")
 SOURCE: dict[str, Any] = {
     "max_rejected": "50%",
@@ -134,6 +138,25 @@ def test_what_is_killed_is_interrupted_and_what_runs_is_not(tmp_path: Path) -> N
     with Step(made, "pull", "orders", "run2", source="shop"):
         assert logged(made) == [("score", "rfm", "interrupted", None, None, None)]
     assert logged(made)[-1][:3] == ("pull", "orders", "done")
+
+
+def test_on_postgres_many_begin_at_once(
+    tmp_path: Path, postgres: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The steps of a first night, side by side over one ledger in PostgreSQL, are each there once."""
+    monkeypatch.setenv("OCTO_LEDGER", postgres.url.render_as_string(hide_password=False))
+    made = shop(tmp_path)
+
+    def one(number: int) -> None:
+        with Step(Project(tmp_path, made.home), "score", f"s{number}", "run1"):
+            pass
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(one, range(4)))
+    assert {(kind, name, ended) for kind, name, ended, *_ in logged(made)} == {
+        ("score", f"s{number}", "done") for number in range(4)
+    }
+    made.ledger.close()
 
 
 def test_the_log_goes_no_further_back_than_is_kept(tmp_path: Path) -> None:
