@@ -45,7 +45,11 @@ def names(key: Asker, tables: Kept) -> Response:
     return answer({"tables": told})
 
 
-@router.get("/{name}", summary="A page of a table's rows")
+@router.get(
+    "/{name}",
+    summary="A page of a table's rows",
+    responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}, ARROW: {}}}},
+)
 def rows(  # noqa: PLR0913, PLR0917 - one argument a parameter, as FastAPI reads them
     key: Asker,
     tables: Kept,
