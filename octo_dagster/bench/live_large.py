@@ -1,9 +1,10 @@
 """The same with a million customers, three million orders and 7.5 million lines in the shop's PostgreSQL.
 
-Everything as above: the night has made every table and score, and both tools hold their contacts; then single
-orders at random moments. Rows are made up (`bench/crowd.py`). *Memory*: the most that a process held at once
-(Linux's VmHWM, looked at twice a second) while the orders came, of a live run, which shares with its
-parent what the parent has imported, and of that parent, which stays between runs.
+Everything as above: the night has made every table and score, and both tools hold their contacts (Salesforce
+everybody, Brevo the three in ten who agreed); then single orders at random moments. Rows are made up
+(`bench/crowd.py`). *Memory*: the most that a process held at once (Linux's VmHWM, looked at twice a second)
+while the orders came, of a live run, which shares with its parent what the parent has imported, and of that
+parent, which stays between runs.
 """
 
 from __future__ import annotations
