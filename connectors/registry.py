@@ -31,8 +31,8 @@ def sources() -> dict[str, type[Source]]:
 
 
 def modules() -> list[str]:
-    """The modules of all destinations, for whoever forks processes that need them: importing takes each a
-    second."""
+    """The modules of all destinations, for whoever forks processes: one that imports them itself needs a
+    second for that."""
     package = connectors.destinations
     return [module.name for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")]
 
