@@ -33,9 +33,9 @@ from octo_dagster.errors import Busy, ConfigError
 MEMORY = "1GB"
 """What one step's DuckDB may hold before it spills to disk."""
 
-SMALL = 16 << 20
+SMALL = 2 << 20
 """Bytes up to which a file is merged with others like it; what is larger is never rewritten for that."""
-MANY = 16
+MANY = 8
 """Files of a table from which on the small ones are merged; up to half as many again, so that one order
 does not have all tables merged."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date
 from typing import Any
 
@@ -30,11 +31,17 @@ def rescore(
     covered: Mapping[str, int],
 ) -> tuple[str, ...]:
     """Work these customers' scores out and keep them; the scores that were. `covered`: the versions taken
-    into account. A score the night has made anew meanwhile is told in `found.left`."""
+    into account. A score the night has made anew meanwhile is told in `found.left`.
+
+    While one is written the next is worked out."""
     mine = [scores[name] for name in found.live]
     reads = {name for score in mine for name in (score.name, *score.reads, *score.optional)}
-    done = []
-    with near(warehouse, customers, reads) as theirs, warehouse.connect(only=reads) as everybodys:
+    kept: dict[str, Future[int] | None] = {}
+    with (
+        near(warehouse, customers, reads) as theirs,
+        warehouse.connect(only=reads) as everybodys,
+        ThreadPoolExecutor(1) as writer,
+    ):
         put(everybodys, "touched", "customer_id", customers)
         for score in mine:
             by = found.live[score.name]
@@ -46,12 +53,16 @@ def rescore(
                     stand_in(score, rows, everybodys)
             else:
                 rows = set_against(score, warehouse, theirs, day)
-            try:
-                if score.on_profile:
-                    keep(warehouse, score.name, rows, customers, covered)
-                done.append(score.name)
-            except Busy as moved:
-                found.left[score.name] = str(moved)
+            told = (warehouse, score.name, rows, customers, covered)
+            kept[score.name] = writer.submit(keep, *told) if score.on_profile else None
+    done = []
+    for name, written in kept.items():
+        try:
+            if written is not None:
+                written.result()
+            done.append(name)
+        except Busy as moved:
+            found.left[name] = str(moved)
     return tuple(done)
 
 
