@@ -12,8 +12,6 @@ from octo_dagster.pages.board import Board, Row
 
 TABLE = "rejected_rows"
 SAMPLE = 25
-DAYS = 30
-"""Days the chart shows, at most."""
 WRITES = 1_000
 """Of the table's history looked at for it."""
 WHOLE = re.compile(r"source = '([^']*)' AND \"?table\"? = '([^']*)'")
@@ -72,22 +70,30 @@ def sample(board: Board, fault: Mapping[str, str]) -> list[Row]:
 
 
 def over_time(board: Board) -> Sequence[tuple[date, int]]:
-    """How many rows were refused at each day's end, the last 30 days on which anything was judged."""
+    """How many rows were refused at each day's end, of the days on which anything was judged and the table's
+    log still tells: a week."""
     if not board.has(TABLE):
         return []
-    now: dict[tuple[str, ...], int] = {}
+    judged = [(whole, entry) for entry in writes(board) if (whole := replaced(entry)) is not None]
+    told = {whole for whole, _ in judged}
+    now = {(row["source"], row["table"]): row["refused"] for row in board.select(PARTS)}
+    now = {whole: refused for whole, refused in now.items() if whole not in told}  # judged before that
     days: dict[date, int] = {}
-    for entry in reversed(board.first.warehouse.table(TABLE).history(WRITES)):
-        if (whole := replaced(entry)) is not None:
-            now[whole] = int(entry["operationMetrics"]["num_added_rows"])
-            days[day_of(entry)] = sum(now.values())
-    return sorted(days.items())[-DAYS:]
+    for whole, entry in judged:
+        now[whole] = int(entry["operationMetrics"]["num_added_rows"])
+        days[day_of(entry)] = sum(now.values())
+    return sorted(days.items())
 
 
-def replaced(entry: Mapping[str, Any]) -> tuple[str, ...] | None:
+def writes(board: Board) -> list[dict[str, Any]]:
+    """The table's newest writes, the oldest of them first."""
+    return board.first.warehouse.table(TABLE).history(WRITES)[::-1]
+
+
+def replaced(entry: Mapping[str, Any]) -> tuple[str, str] | None:
     """Source and table whose refused rows a write replaced; None for any other write."""
     told = WHOLE.fullmatch(str(entry.get("operationParameters", {}).get("predicate", "")))
-    return told.groups() if told and "num_added_rows" in entry.get("operationMetrics", {}) else None
+    return (told[1], told[2]) if told and "num_added_rows" in entry.get("operationMetrics", {}) else None
 
 
 def day_of(entry: Mapping[str, Any]) -> date:
