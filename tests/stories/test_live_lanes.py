@@ -82,13 +82,14 @@ def holdings(sandbox: Sandbox) -> dict[str, Any]:
 
 
 def test_an_order_reaches_the_tool_and_nobody_else_is_sent(told: LiveShop, sandbox: Sandbox) -> None:
-    """One change is planned, of one customer, out of all rows and all records held; a second run sends none."""
+    """One change is planned, of one customer, out of all rows and all records held; nobody else is read back,
+    and a second run sends none."""
     told.order(100, who=3, day="2024-06-30")
     report = sent(told, sandbox)
     assert report is not None
     plan = told.project.plans.load("tool", report.plan)
     assert (plan.counts.rows, plan.counts.held, plan.counts.changed, plan.counts.left_out) == (8, 8, 1, 7)
-    assert (report.tally.accepted, report.exit_code) == (1, 0)
+    assert (report.tally.accepted, report.verified, report.exit_code) == (1, None, 0)
     assert holdings(sandbox)["c3@example.com"]["orders"] == 2
     assert sent(told, sandbox) is None
 
