@@ -67,7 +67,7 @@ def test_a_new_order(shop: Shop) -> None:
         "letters_plan",
         "letters_delivery",
     }
-    assert checks(done) == dict.fromkeys(("guards", "unsettled", "verified"), (True, "ERROR")) | {
+    assert checks(done) == dict.fromkeys(("guards", "unsettled"), (True, "ERROR")) | {
         "rejected": (True, "WARN")
     }
     assert metadata(done, DELIVERY)["plan"].value == metadata(done, PLAN)["plan"].value
