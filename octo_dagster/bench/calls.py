@@ -1,13 +1,13 @@
 """The writes a delivery makes beside the fewest the vendor's published limits allow, and rows a second.
 
-The fewest are worked out here from each vendor's documents, not from our destinations; for n changes:
-webhook ⌈n / 500⌉ POSTs; Salesforce sObject collections ⌈n / 200⌉ PATCHes, Bulk API 2.0 three calls (make,
-fill, start) for each 100 MB; Brevo ⌈n / 35,000⌉ imports (8 MB of these records); Zendesk ⌈n / 100⌉ jobs;
-Mailchimp ⌈n / 500⌉; Klaviyo ⌈n / 10,000⌉ jobs; HubSpot ⌈n / 100⌉; Sheets ⌈n / 10,000⌉ (2 MB of these rows);
-Meta ⌈n / 10,000⌉; a file is written once. Calls that sign in, make fields, look at a job or read back are
-not counted; but when nothing changed, any call at all counts. Rows a second are of the first sync: wall, in
-front of a twin that answers at once and shares the two cores; beside it what the vendor's quota lets through
-or, where none binds, the twin's processor time.
+The fewest are worked out here from each vendor's documents, not from our destinations; for n changes: webhook
+⌈n / 500⌉ POSTs; Salesforce sObject collections ⌈n / 200⌉ PATCHes, Bulk API 2.0 three calls (make, fill,
+start) for each 100 MB; Brevo ⌈n / 35,000⌉ imports (8 MB of these records); Zendesk ⌈n / 100⌉ jobs; Mailchimp
+⌈n / 500⌉; Klaviyo ⌈n / 10,000⌉ jobs; HubSpot ⌈n / 100⌉; Sheets ⌈n / 5,000⌉ (2 MB of these rows); Meta and
+Google's audiences ⌈n / 10,000⌉, where the changed have left; a file is written once. Calls that sign in, make
+fields, look at a job or read back are not counted; but when nothing changed, any call at all counts. Rows a
+second are of the first sync: wall, in front of a twin that answers at once and shares the two cores; beside
+it what the vendor's quota lets through or, where none binds, the twin's processor time.
 """
 
 from __future__ import annotations
@@ -54,9 +54,10 @@ def at(vendor: Vendor, stage: Stage, twin: psutil.Process, customers: int) -> It
 
 
 def customer_profile(customers: int, *, later: bool) -> str:
-    """A small profile; `later`, every hundredth customer has bought once more."""
+    """A small profile; `later`, every hundredth customer has bought once more, and agrees no more."""
     again = "cast(i % 100 = 0 as integer)" if later else "0"
     return f"""select 'c' || i as customer_id, 'customer' || i || '@example.com' as email,
                       'segment ' || i % 9 as segment, i % 50 + {again} as orders,
-                      cast(i % 100000 / 100 as decimal(18, 2)) as revenue, date '2026-01-01' as last_order
+                      cast(i % 100000 / 100 as decimal(18, 2)) as revenue, date '2026-01-01' as last_order,
+                      {again} = 0 as agrees
                from range({customers}) t(i)"""

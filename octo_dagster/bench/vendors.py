@@ -53,6 +53,8 @@ class Vendor:
     """Such calls that only the first sync makes, for want of another kind: a tab and its headings."""
     quota: float | None = None
     """Rows a second that the vendor's published quota lets through; None where it has none that binds."""
+    members: bool = False
+    """Whether it holds no columns, only who is in: then a changed customer is one who has left."""
 
     @property
     def type(self) -> str:
@@ -65,6 +67,7 @@ class Vendor:
             "key": {"from": self.key_from, "to": self.key},
             "fields": [{"from": column, "to": name} for column, name in self.fields.items()],
             "guards": {"max_changed": 1.0},
+            **({"mode": "mirror", "consent": "agrees"} if self.members else {}),
         }
 
     def made(self, address: str) -> tuple[int, int]:
@@ -212,6 +215,23 @@ VENDORS = (
         {"segment": "LN"},
         r"^(POST|DELETE) /v25.0/\d+/users$",
         a_call(10_000),
+        members=True,
+    ),
+    Vendor(  # audienceMembers:ingest and :remove: 10,000 people a call
+        "google audience",
+        {
+            "type": "google_audience",
+            "service_account": {"env": "GOOGLE_SERVICE_ACCOUNT"},
+            "ads_account": "1000000001",
+            "list": "Octo",
+            "consent": {"ad_user_data": "granted", "ad_personalization": "granted"},
+            "terms": "accepted",
+        },
+        "email",
+        {"agrees": "ad_user_data"},
+        r"^POST .*audienceMembers:",
+        a_call(10_000),
+        members=True,
     ),
     Vendor(  # one file, written whole
         "file in a bucket",
