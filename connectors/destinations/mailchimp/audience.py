@@ -21,7 +21,7 @@ STEPS_BACK = 5
 ABOUT = "email_address,status,merge_fields,tags"
 FIELD = "merge_fields.tag,merge_fields.type,merge_fields.options"
 EVERYBODY = {"include_cleaned": "true", "include_transactional": "true", "include_unsubscribed": "true"}
-ARCHIVED = "archived"
+ARCHIVED, UNCONFIRMED = "archived", "pending"
 
 Member = Mapping[str, Any]
 """A member as Mailchimp shows it: `email_address`, `status`, `merge_fields`, `tags`."""
@@ -38,8 +38,6 @@ class Api:
     key: str = field(repr=False)
     audience: str
     tag: str | None
-    tag_holds_all: bool
-    """Whether the tag's list shows all who have it; it never shows who has not confirmed yet."""
     known: dict[str, Any] = field(default_factory=dict)
     """What was asked once: `list`, `tag`, `fields`, `archived`."""
 
@@ -145,16 +143,17 @@ class Api:
             left -= {fold(found["email_address"]) for found in held}
             yield from held
 
-    @property
-    def by_tag(self) -> bool:
-        return self.tag is not None and self.tag_holds_all
-
     def holders(self) -> Iterator[Page]:
-        """Whom the tag holds or, where that list is not complete, the audience."""
+        """Whom the tag holds; without a tag, the audience.
+
+        A tag's own list cannot be asked for who has not confirmed yet (spec, List members in segment), so
+        they are looked through as well, and first: who confirms meanwhile is met twice, not passed over."""
         shown = f"members.{ABOUT.replace(',', ',members.')}"
-        if self.by_tag:
-            return self.pages(f"{self.path}/segments/{self.tag_number()}/members", shown, EVERYBODY)
-        return self.pages(f"{self.path}/members", shown, {})
+        if self.tag is None:
+            yield from self.pages(f"{self.path}/members", shown, {})
+            return
+        yield from self.pages(f"{self.path}/members", shown, {"status": UNCONFIRMED})
+        yield from self.pages(f"{self.path}/segments/{self.tag_number()}/members", shown, EVERYBODY)
 
     def pages(self, path: str, shown: str, chosen: Mapping[str, str]) -> Iterator[Page]:
         """Every member of a list at least once, whoever leaves it meanwhile.

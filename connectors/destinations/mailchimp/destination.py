@@ -87,8 +87,7 @@ class Mailchimp(Destination[Api]):
         return f"https://{centre}.api.mailchimp.com"
 
     def connect(self, http: requests.Session) -> Api:
-        held = self.new_members != "pending"
-        return Api(http, self.site, self.api_key.reveal(), self.audience, self.tag, held)
+        return Api(http, self.site, self.api_key.reveal(), self.audience, self.tag)
 
     def limits(self, op: Op, rows: int) -> Limits:
         return Limits(rows=1 if op is Op.DELETE else 500)

@@ -35,8 +35,11 @@ def test_whoever_is_there_keeps_the_status(sit: Sit, audience: Audience, new_mem
     assert {told for told, _ in outcomes(sitting, Op.UPSERT, *changes).values()} == {Outcome.ACCEPTED}
     assert statuses(audience) == before | {ADA: new_members}
     assert {member.merge["T_TEXT"] for member in audience.members.values()} == {"x"}
+    assert sitting.read(*before, ADA).keys() == {*before, ADA}, "whatever they are, they are found"
     sitting.carry_out(Op.CLEAR, *(Change(key, {"T_TEXT": None}) for key in before))
+    assert {audience.member(key).merge["T_TEXT"] for key in before} == {""}
     sitting.carry_out(Op.LEAVE, *(Change(key) for key in before))
+    assert {tuple(audience.member(key).tags) for key in before} == {()}
     assert statuses(audience) == before | {ADA: new_members}
 
 
