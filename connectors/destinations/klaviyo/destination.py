@@ -253,7 +253,8 @@ def of_profiles(reply: requests.Response) -> bool:
 def reported(
     batch: Batch, unsent: Collection[str], job: Mapping[str, Any], told: Iterable[Resource]
 ) -> dict[str, Receipt]:
-    """The rows a job refused. Where it refused more than can be told by name, all others are unknown."""
+    """The rows a job refused. Where it refused more than can be told by name, or counts fewer than it was
+    given, all others are unknown."""
     known = {fold(key): key for key in batch.keys if key not in unsent}
     found: dict[str, Receipt] = {}
     strange = False
@@ -262,7 +263,9 @@ def reported(
         strange |= key is None
         if key is not None:
             found[key] = Receipt(key, Outcome.REJECTED, reason(error))
-    if strange or int(job.get("failed_count") or 0) > len(found):
+    failed, counted = int(job.get("failed_count") or 0), job.get("completed_count")
+    short = counted is not None and counted + failed < len(known)
+    if strange or short or failed > len(found):
         return {key: Receipt(key, Outcome.UNKNOWN) for key in known.values()} | found
     return found
 

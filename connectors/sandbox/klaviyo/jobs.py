@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,7 +31,10 @@ class Job:
     due: float
     looks: int
     half: bool = False
+    forgets: Collection[str] = ()
+    """Addresses whose rows it passes over."""
     total: int = 0
+    completed: int = 0
     started: float | None = None
     ended: float | None = None
     errors: list[Row] = field(default_factory=list)
@@ -40,12 +43,15 @@ class Job:
         """Store every row that can be stored; one that is cancelled midway has stored half of them."""
         self.total, self.started = len(self.rows), now
         for row in self.rows[: self.total // 2] if self.half else self.rows:
+            if row["attributes"].get("email") in self.forgets:
+                continue
             try:
                 profile, _ = self.account.upsert(row, now, nulls=False)
             except Refused as refused:
                 self.errors.append(error(refused, row))
                 continue
             profile.lists |= {number: now for number in self.lists if number not in profile.lists}
+            self.completed += 1
         self.rows = ()
 
     def look(self, now: float) -> None:
@@ -71,7 +77,7 @@ class Job:
                 "status": self.status,
                 "created_at": stamp(self.created),
                 "total_count": self.total or len(self.rows),
-                "completed_count": self.total - len(self.errors) if done else 0,
+                "completed_count": self.completed if done else 0,
                 "failed_count": len(self.errors) if done else 0,
                 "completed_at": None if self.ended is None else stamp(self.ended),
                 "expires_at": stamp(self.created + KEPT_SECONDS),

@@ -39,6 +39,9 @@ class Klaviyo(People):
         (action-destinations #3203), or is an import error, as the spec has it."""
         self.keeps_payload = True
         """Whether an import error says which row it was; the spec lets `original_payload` be null."""
+        self.forgets: set[str] = set()
+        """Addresses whose rows an import passes over: neither stored nor among its errors, and not counted.
+        The spec does not say that this cannot happen."""
         self.enforced = False
         """Whether the quotas are enforced, by a clock that runs as waits do."""
         self.withheld: set[str] = set()
@@ -173,7 +176,8 @@ class Klaviyo(People):
             account.list(number)
         now, number = self.clock(), f"01JOB{account.number():021d}"
         half = self.fault("half_job")
-        job = Job(number, account, rows, lists, now, now + self.job_seconds, self.job_looks, half)
+        due = now + self.job_seconds
+        job = Job(number, account, rows, lists, now, due, self.job_looks, half, self.forgets)
         self.jobs[number] = job
         return said({"data": job.shown()}, 202)
 

@@ -143,6 +143,18 @@ def test_rows_klaviyo_refuses_without_saying_which(shop: World) -> None:
     assert shop.plan().changes == 1
 
 
+def test_a_row_an_import_passes_over_is_not_green(shop: World) -> None:
+    """Neither stored nor refused by the job: the run says so, and the next one delivers it."""
+    shop.sandbox.twin("klaviyo").forgets = {"customer2@example.com"}
+    report = shop.have([row(1), row(2)]).deliver()
+    assert (report.tally.accepted, report.tally.unsent, report.exit_code) == (1, 1, 5)
+    shop.sandbox.twin("klaviyo").forgets.clear()
+    assert (shop.deliver().exit_code, set(held(shop))) == (
+        0,
+        {"customer1@example.com", "customer2@example.com"},
+    )
+
+
 def test_a_life_by_external_id(tmp_path: Path, sandbox: Sandbox, credentials: None) -> None:
     """Keyed by the shop's id and without a list: entered, changed, emptied, lost on the way, verified, taken
     back by emptying; profiles that others keep are neither found nor touched."""

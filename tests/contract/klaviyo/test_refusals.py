@@ -36,6 +36,17 @@ def test_errors_that_name_nobody_leave_all_unknown(desk: Desk) -> None:
     assert {receipt.outcome for receipt in told.values()} == {Outcome.UNKNOWN}
 
 
+def test_a_job_that_counts_fewer_than_it_was_given(desk: Desk) -> None:
+    """A row that is neither done nor refused by the job's own count: none is called accepted, all are read back."""
+    desk.twin.forgets = {BOB}
+    told = desk.do(Op.UPSERT, {ADA: {"rfm": "a"}, BOB: {"rfm": "b"}, EVE: {"phone_number": "+9990000000000"}})
+    assert {key: one.outcome for key, one in told.items()} == {
+        ADA: Outcome.UNKNOWN,
+        BOB: Outcome.UNKNOWN,
+        EVE: Outcome.REJECTED,
+    }
+
+
 @pytest.mark.parametrize("known", [True, False])
 def test_a_job_that_ends_otherwise_is_read_back(desk: Desk, known: bool) -> None:
     """A cancelled job may have stored some rows, and a forgotten one all: nothing is said of any of them."""
