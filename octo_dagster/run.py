@@ -251,7 +251,9 @@ def settle_only(sync: Sync, project: Project, around: Surroundings | None = None
 def verify_only(
     sync: Sync, project: Project, how_much: int | float, around: Surroundings | None = None
 ) -> Verified:
-    """Compare the destination with the ledger, and nothing else."""
+    """Compare the destination with the ledger, and nothing else. Fatal where it cannot tell what it holds."""
+    if not sync.destination.can_read():
+        raise Fatal(f"{sync.destination.type}: does not tell what it holds: there is nothing to compare")
     with project.ledger.lock(sync.name), courier(sync, project, around) as link:
         guard.check_account(sync, project.ledger, whose(sync, project.ledger, link))
         return verify(sync, project.ledger, link, new_run(), how_much)
