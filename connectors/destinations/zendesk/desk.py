@@ -166,8 +166,10 @@ class Desk:
     # tickets ---------------------------------------------------------------------------------------
 
     def tickets(self, key: str) -> list[Any]:
-        """The tickets that have this external id."""
-        return list(self.client.tickets(external_id=quote(key, safe="")))
+        """The tickets that have this very external id, but for archived ones, which no list shows (reference,
+        List Tickets). A key with a comma in it would be taken for several."""
+        found = self.client.tickets(external_id=quote(key, safe=""))
+        return [ticket for ticket in found if (ticket.external_id or "").lower() == key.lower()]
 
     def make_ticket(self, ticket: Record, once: str) -> None:
         """Make a ticket. Repeated within two hours under the same `once` it is the same ticket (reference,

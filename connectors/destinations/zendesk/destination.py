@@ -73,11 +73,19 @@ class Zendesk(Destination[Desk]):
 
     # Clearing is all: a helpdesk's user has tickets, and what is deleted with them nobody brings back.
     removals: ClassVar[frozenset[Removal]] = frozenset({Removal.CLEAR})
-    modes: ClassVar[frozenset[Mode]] = frozenset(Mode)
     place: ClassVar[tuple[str, ...]] = ("object",)
     in_order: ClassVar[bool] = False
     jobs_at_once: ClassVar[int] = 10  # of the thirty an account may have (reference, Job Statuses)
     poll_seconds: ClassVar[tuple[float, float]] = (1.0, 15.0)
+
+    @property
+    def modes(self) -> frozenset[Mode]:  # type: ignore[override]  # a ticket is a conversation
+        """No ticket is taken back, so a call list is no mirror: who leaves it keeps the ticket."""
+        return frozenset(Mode) - ({Mode.MIRROR} if self.object == "tickets" else set())
+
+    def can_read(self) -> bool:
+        """Not of tickets: archived ones are not shown, and the others are the agents' to change."""
+        return self.object == "users"
 
     def key_problem(self, key_field: str) -> str | None:
         return None if key_field == users.KEY else f"must be {users.KEY}"

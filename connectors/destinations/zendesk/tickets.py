@@ -4,6 +4,9 @@ Zendesk lets two tickets have one external id, so a ticket is looked for before 
 an `Idempotency-Key` of that id: a call whose reply was lost makes no second one. The first comment is an
 internal note, so that nobody outside the helpdesk is written to. What a sync maps later (subject, priority,
 due date) is changed; the note and the requester of a ticket are as they were when it was made.
+
+A ticket that is archived, 120 days after it was closed, is in no list. So where Octo has made one, and it is
+not found, none is made in its place; and tickets are not read back, as the old ones would be called gone.
 """
 
 from __future__ import annotations
@@ -54,12 +57,16 @@ def one(desk: Desk, change: Change, op: Op, tags: Iterable[str]) -> Receipt:
         return refused(change, why) if held else Receipt(change.key, Outcome.ACCEPTED, created=False)
     if len(held) > 1:
         return refused(change, f"external_id: {len(held)} tickets have it")
+    if not held and change.known:
+        return refused(change, "external_id: its ticket was archived or deleted; no second one is made")
     return changed(desk, change, held[0]) if held else made(desk, change, tags)
 
 
 def made(desk: Desk, change: Change, tags: Iterable[str]) -> Receipt:
     """A new ticket."""
     ticket: dict[str, Any] = {"external_id": change.key, "tags": list(tags), **settable(change.fields)}
+    if "," in change.key:
+        return refused(change, "external_id: has a comma, and could not be found again")
     if not change.fields.get("body"):
         return refused(change, "body: a new ticket needs one")
     ticket["comment"] = {"body": change.fields["body"], "public": False}

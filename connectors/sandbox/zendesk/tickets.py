@@ -27,6 +27,8 @@ class Tickets(Twin):
 
     def reset_tickets(self) -> None:
         self.tickets: dict[int, tuple[Account, Ticket]] = {}
+        self.archived: set[int] = set()
+        """Tickets closed for 120 days: they are there, and in no list."""
         self.replies: dict[tuple[str, str], tuple[float, str, Ticket]] = {}
         """(account, key) → when it came, the body it came with, the ticket it made."""
         self.notified: list[int] = []
@@ -42,10 +44,13 @@ class Tickets(Twin):
 
     @route("GET", f"{API}/tickets")
     def list_tickets(self, request: Request) -> Response:
-        """Of one external id; several tickets may have it."""
+        """Of one external id, or several with commas between; several tickets may have one. Archived tickets
+        are not among them (reference)."""
         account, key = self.account(request), request.args.get("external_id")
-        mine = [ticket for owner, ticket in self.tickets.values() if owner is account]
-        return listed("tickets", [row for row in mine if key is None or row["external_id"] == key])
+        rows = [row for owner, row in self.tickets.values() if owner is account]
+        shown = [row for row in rows if row["id"] not in self.archived]
+        keys = None if key is None else key.split(",")
+        return listed("tickets", [row for row in shown if keys is None or row["external_id"] in keys])
 
     @route("POST", f"{API}/tickets")
     def create_ticket(self, request: Request) -> Response:

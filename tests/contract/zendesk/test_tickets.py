@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from connectors.sandbox.server import Sandbox
-from octo_dagster.errors import BatchRejected, Unanswered
+from octo_dagster.errors import BatchRejected, ConfigError, Fatal, Unanswered
 from octo_dagster.model import Fields, FieldType, Op, Outcome
+from octo_dagster.run import verify_only
 from tests.contract.zendesk.desk import Front
 from tests.vendors.zendesk import ZENDESK
 from tests.world import World, row, world
@@ -127,6 +128,15 @@ def test_a_closed_ticket_says_so(front: Front) -> None:
         front.do(Op.UPSERT, {"call-c1": {**CALL, "subject": "Call Ada now"}})
 
 
+def test_keys_that_would_find_other_tickets(front: Front) -> None:
+    """A key with a comma would be looked for as two: neither ticket is touched, and none is made of it."""
+    front.do(Op.UPSERT, dict.fromkeys(("call-1", "call-2"), CALL))
+    told = front.do(Op.UPSERT, {"call-1,call-2": {**CALL, "subject": "Call both"}})["call-1,call-2"]
+    assert (told.outcome, "comma" in str(told.reason)) == (Outcome.REJECTED, True)
+    assert {ticket["subject"] for ticket in tickets(front)} == {"Call Ada"}
+    assert len(tickets(front)) == 2
+
+
 def test_a_ticket_for_nobody_in_particular(front: Front) -> None:
     """Without a requester it is the caller's own, and without a user of ours it reads as nobody's."""
     front.do(Op.UPSERT, {"call-x": {"subject": "Look at the list", "body": "Top ten"}})
@@ -184,3 +194,25 @@ def test_a_changed_figure_leaves_the_note_alone(calls: World) -> None:
     calls.have([row(1)]).deliver()
     report = calls.have([row(1, orders=50)]).deliver(allow=True)
     assert (report.planned, report.exit_code) == (0, 0)
+
+
+def test_an_archived_ticket_is_not_made_again(calls: World) -> None:
+    """Out of every list after 120 days, a ticket is neither called gone nor doubled when its row changes."""
+    calls.have([row(1), row(2)]).deliver()
+    twin = calls.sandbox.twin("zendesk")
+    twin.archived = {*twin.tickets}
+    with pytest.raises(Fatal, match="nothing to compare"):
+        verify_only(calls.sync, calls.project, 1.0, calls.around)
+    assert (calls.deliver().planned, calls.deliver().exit_code) == (0, 0)
+    calls.say(fields=[{"template": "Call {segment} customer", "to": "subject"}, *CALL_LIST[1:]])
+    report = calls.have([row(1), row(2), row(3)]).deliver(allow=True)
+    assert (report.tally.accepted, report.tally.rejected, report.exit_code) == (1, 2, 4)
+    assert sorted(ticket["external_id"] for ticket in twin.holdings()["tickets"]) == [
+        f"customer{n}@example.com" for n in (1, 2, 3)
+    ]
+
+
+def test_a_call_list_is_no_mirror(calls: World) -> None:
+    """No ticket is taken back, so a file that says so is refused before anything runs."""
+    with pytest.raises(ConfigError, match="mode: zendesk cannot mirror"):
+        calls.say(mode="mirror").deliver()
