@@ -58,6 +58,7 @@ class Counts:
     """How many of each. `rows` = added + changed + unchanged + invalid + waiting + left out."""
 
     rows: int = 0
+    """Of a plan of a few (`near`): those that were looked at, or as many as are held if that is more."""
     held: int = 0
     added: int = 0
     changed: int = 0
@@ -69,7 +70,7 @@ class Counts:
     waiting: int = 0
     """Sent earlier, still without an answer, so left alone."""
     left_out: int = 0
-    """Passed over because of `limit` or `only`."""
+    """Passed over because of `limit`, `only` or `near`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import pytest
 from connectors.sandbox.server import Sandbox
 from octo_dagster.config import Project
 from octo_dagster.delivery.courier import Surroundings
+from octo_dagster.errors import GuardTripped
 from octo_dagster.live.follow import follow
 from octo_dagster.live.send import send
 from octo_dagster.refresh import refresh
@@ -108,6 +109,21 @@ def test_withdrawn_moved_and_shared_addresses(told: LiveShop, sandbox: Sandbox) 
     assert held["new@example.com"]["orders"] == 1
     assert held["c4@example.com"]["orders"] == 1
     assert report.invalid == 2
+
+
+def test_when_nobody_may_be_written_to_any_more(told: LiveShop, sandbox: Sandbox) -> None:
+    """One who withdraws consent is taken back; when suddenly all have, a person must say that it is meant."""
+    told.person(1, agreed=0)
+    told.order(100, who=1, day="2024-06-30")
+    report = sent(told, sandbox)
+    assert report is not None
+    counts = told.project.plans.load("tool", report.plan).counts
+    assert (counts.rows, counts.held, counts.removed, counts.left_out) == (8, 8, 1, 8)
+    for number in range(8):
+        told.person(number, agreed=0)
+    told.order(101, who=2, day="2024-06-30")
+    with pytest.raises(GuardTripped, match="the source is empty and 7 records are held"):
+        sent(told, sandbox)
 
 
 def test_what_was_followed_and_not_sent_stays_owed(told: LiveShop, sandbox: Sandbox) -> None:
