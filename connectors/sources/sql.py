@@ -71,7 +71,9 @@ class Sql(Source):
             columns = described(connection, relation(pull))
             native = connection.dialect.name == "postgresql"
             types = {} if native else arrow_types(connection, pull)
-        wanted = {name: columns.get(name) for name in pull.columns}
+        if missing := [name for name in pull.columns if name not in columns]:
+            raise SourceError(f"{pull.table}: no column {', '.join(missing)}")  # SQLite would say its name
+        wanted = {name: columns[name] for name in pull.columns}
         rows = self.by_adbc(pull, wanted) if native else self.by_sqlalchemy(pull, types)
         begin = earlier(pull.after, pull.overlap)
         return replace(rows, state=state, whole=pull.cursor is None, begin=begin)
@@ -123,15 +125,17 @@ class Sql(Source):
         statement = selection(pull, [projected(name, column) for name, column in wanted.items()])
         dialect = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
         query = str(statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
-        with self.adbc() as cursor:
-            cursor.execute(query + " limit 0")
-            schema = kept(cursor.fetch_record_batch().schema, wanted)
-        return reading(schema, self.adbc_batches(query, schema), pull.table)
+        batches = self.adbc_batches(query, wanted)
+        return reading(next(batches).schema, batches, pull.table)
 
-    def adbc_batches(self, query: str, schema: pa.Schema) -> Batches:
+    def adbc_batches(self, query: str, wanted: dict[str, Any]) -> Batches:
+        """An empty batch first, which tells the types: to connect twice takes longer than most pulls."""
         with self.adbc() as cursor:
             cursor.execute(query)
-            for batch in cursor.fetch_record_batch():
+            rows = cursor.fetch_record_batch()
+            schema = kept(rows.schema, wanted)
+            yield pa.RecordBatch.from_pylist([], schema=schema)
+            for batch in rows:
                 yield pa.RecordBatch.from_arrays(
                     [column.cast(field.type) for column, field in zip(batch.columns, schema, strict=True)],
                     schema=schema,
@@ -219,7 +223,7 @@ def selection(pull: Pull, columns: list[Any]) -> sa.Select[Any]:
 def projected(name: str, column: Any) -> sa.ColumnElement[Any]:
     """A PostgreSQL column in a form ADBC carries exactly."""
     value: sa.ColumnClause[Any] = sa.column(name)
-    if column is None or column.type_code in PLAIN or column.type_code == ZONED:
+    if column.type_code in PLAIN or column.type_code == ZONED:
         return value
     if column.type_code == NUMERIC and column.precision:
         value = sa.func.nullif(value, sa.literal_column("'NaN'"))  # type: ignore[assignment]
@@ -231,7 +235,7 @@ def kept(schema: pa.Schema, wanted: dict[str, Any]) -> pa.Schema:
     fields = []
     for field in schema:
         told, kind = wanted[field.name], field.type
-        if told is not None and told.type_code == NUMERIC and told.precision and told.precision <= 38:
+        if told.type_code == NUMERIC and told.precision and told.precision <= 38:
             kind = pa.decimal128(told.precision, max(told.scale or 0, 0))
         elif pa.types.is_timestamp(kind):
             kind = pa.timestamp("us", tz="UTC" if kind.tz else None)

@@ -53,10 +53,11 @@ def pull(
     """Bring `raw_<source>_<table>` up to date. SourceError when the source cannot be read: nothing is
     written then. ConfigError when a mapped column is not there. `now` (UTC) is kept as `_loaded_at`.
     Without `reconcile` nobody is asked for every key there is: what was deleted is found another time, and
-    what was posted long ago is let go of then."""
+    what was posted long ago is let go of then; nor which columns there are, which the reading tells."""
     told = intake.tables[table]
     intake.finished(outside)
-    check(intake, table)
+    if reconcile:
+        check(intake, table)
     name = intake.raw(table)
     reading = intake.source.read(told.pull(state(warehouse, name, told), outside))
     rows = keep(name, reading, told, warehouse, now)

@@ -132,6 +132,17 @@ def test_sqlite_values_come_as_they_are_spelled(tmp_path: Path) -> None:
     assert source.read(Pull("o", None, ("id",), "id")).state == 2
 
 
+def test_a_column_that_is_gone_is_told_by_the_reading(tmp_path: Path) -> None:
+    """SQLite takes a quoted name it does not know for a text of that name; no row is ever read so."""
+    engine = sa.create_engine(url := f"sqlite:///{tmp_path / 'shop.db'}")
+    with engine.begin() as connection:
+        connection.exec_driver_sql("create table o (id integer)")
+        connection.exec_driver_sql("insert into o values (1)")
+    engine.dispose()
+    with pytest.raises(SourceError, match="o: no column Total Paid"):
+        Sql(url=url).read(Pull("o", columns=("id", "Total Paid"), cursor="id"))
+
+
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [
