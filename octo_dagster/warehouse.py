@@ -26,6 +26,7 @@ import duckdb
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
 from filelock import FileLock
+from pyarrow.dataset import dataset, field
 
 from octo_dagster.delta import GONE, LIVE, Opened, commit, folded, opened, own, scan
 from octo_dagster.errors import Busy, ConfigError
@@ -142,8 +143,7 @@ class Warehouse:
             files = [part.file for part in held.parts if (part.newest or -1) > since]
             if not files:
                 return held.schema.empty_table()
-            with duckdb.connect() as connection:
-                return connection.sql(f"from {scan(files)} where {LIVE} > {since}").to_arrow_table()
+            return dataset(files, schema=held.schema).to_table(filter=field(LIVE) > since)
 
     def files(self, name: str) -> Sequence[str]:
         """The files of the newest version, rows of both lanes and those that no longer stand among them."""
