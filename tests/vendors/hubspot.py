@@ -51,12 +51,12 @@ MAY_CALL = (
     r"GET /crm/properties/2026-09/contacts(/\w+)?",
     r"POST /crm/properties/2026-09/contacts(/groups)?",
     r"PATCH /crm/properties/2026-09/contacts/octo_\w+",
-    r"POST /crm/objects/2026-09/contacts/batch/(read|upsert|update|archive)",
+    r"POST /crm/objects/2026-09/contacts/batch/(read|upsert|create|update|archive)",
     r"GET /crm/lists/2026-09/object-type-id/0-1/name/[^/]+",
     r"POST /crm/lists/2026-09(/records/memberships/batch/read)?",
     r"PUT /crm/lists/2026-09/\d+/memberships/(add|remove)",
 )
-WRITES = (r"POST .*/batch/(upsert|update|archive)$", r"PUT .*/memberships/")
+WRITES = (r"POST .*/batch/(upsert|create|update|archive)$", r"PUT .*/memberships/")
 
 BY_ID = Vendor(
     examinee=HUBSPOT,

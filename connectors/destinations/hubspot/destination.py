@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Literal
 import requests
 from pydantic import Field
 
-from connectors.destinations.hubspot import contacts, properties
+from connectors.destinations.hubspot import contacts, properties, removal
 from connectors.destinations.hubspot.portal import MANY, MEMBERS, Portal, told
 from octo_dagster.destination import (
     Destination,
@@ -108,9 +108,9 @@ class HubSpot(Destination[Portal]):
             raise Fatal(f"hubspot: keyed by {batch.key_field}, but id_property is {self.id_property}")
         verbs: Mapping[Op, Callable[[Portal, str, Batch], tuple[Receipt, ...]]] = {
             Op.UPSERT: contacts.upsert,
-            Op.CLEAR: contacts.clear,
-            Op.LEAVE: contacts.leave,
-            Op.DELETE: contacts.delete,
+            Op.CLEAR: removal.clear,
+            Op.LEAVE: removal.leave,
+            Op.DELETE: removal.delete,
         }
         return Sent(verbs[batch.op](api, self.id_property, batch))
 

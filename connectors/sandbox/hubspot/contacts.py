@@ -30,7 +30,8 @@ class Contacts(Twin):
         self.multi_code = 207
         """The status of a batch that went wrong in part: the reference of 2026-09 names only 200."""
         self.echoes = True
-        """Whether results and errors carry the `objectWriteTraceId`; errors name ids as well."""
+        """Whether results and errors carry the `objectWriteTraceId`; errors name ids as well, where there are
+        any: those of a creation always carry it (guide, Multi-status errors)."""
         self.forgets: set[str] = set()
         """Ids that batches pass over without a word, as people report of records merged meanwhile."""
         self.blanks_by_email = True
@@ -44,6 +45,10 @@ class Contacts(Twin):
     @route("POST", f"{OBJECTS}/batch/upsert")
     def upsert_contacts(self, request: Request, version: str) -> Response:
         return self.each(request, version, self.upsert)
+
+    @route("POST", f"{OBJECTS}/batch/create")
+    def create_contacts(self, request: Request, version: str) -> Response:
+        return self.each(request, version, self.make, status=201)
 
     @route("POST", f"{OBJECTS}/batch/update")
     def update_contacts(self, request: Request, version: str) -> Response:
@@ -66,6 +71,12 @@ class Contacts(Twin):
         account.write(contact, kept, self.clock())
         return contact, False
 
+    def make(self, account: Account, row: Row, version: str) -> tuple[Contact, bool]:
+        """A new contact. Refused when its address, or another unique value, is somebody's."""
+        kept = account.checked(row["properties"], ruled=version == "2026-09")
+        account.check_free(None, kept)
+        return account.create(kept, self.clock()), True
+
     def update(self, account: Account, row: Row, version: str) -> tuple[Contact, bool]:
         if row.get("idProperty") == "email":
             raise invalid("Unable to perform update/upsert by non-unique 0-1 property email")
@@ -77,10 +88,10 @@ class Contacts(Twin):
         account.write(contact, kept, self.clock())
         return contact, False
 
-    def each(self, request: Request, version: str, act: Act) -> Response:
+    def each(self, request: Request, version: str, act: Act, status: int = 200) -> Response:
         """Carry out every input: all or none, or each for itself where each has a mark of its own."""
-        account, (_, rows) = self.account(request), inputs(request)
-        ids = [(row.get("idProperty"), row["id"].lower()) for row in rows]
+        account, (_, rows) = self.account(request), inputs(request, None if status == 201 else "id")
+        ids = [(row.get("idProperty"), row["id"].lower()) for row in rows if "id" in row]
         twice = sorted({one for one in ids if ids.count(one) > 1}, key=str)
         if twice:
             told = [one for _, one in twice]
@@ -103,7 +114,7 @@ class Contacts(Twin):
                 errors.append(self.blamed(refused, row))
         results = [one for one in results if one["id"] not in self.forgets]
         results.sort(key=lambda one: int(one["id"]), reverse=True)  # never in the order of the inputs
-        return said(batch(self.clock(), results, errors), self.multi_code if errors else 200)
+        return said(batch(self.clock(), results, errors), self.multi_code if errors else status)
 
     def copy(self, account: Account) -> tuple[dict[str, Contact], dict[tuple[str, str], str]]:
         """All contacts as they are now."""
@@ -123,8 +134,8 @@ class Contacts(Twin):
         return told | {"new": new, "properties": filled}  # an upsert's properties are texts, never null
 
     def blamed(self, refused: Refused, row: Row) -> Row:
-        context: Row = dict(refused.more.get("context", {})) | {"ids": [row["id"]]}
-        if self.echoes:
+        context: Row = dict(refused.more.get("context", {})) | {"ids": [row["id"]] if "id" in row else []}
+        if self.echoes or "id" not in row:
             context["objectWriteTraceId"] = [row["objectWriteTraceId"]]
         return {**refused.listed, "context": context}
 

@@ -64,14 +64,14 @@ def read(request: Request) -> Any:
         raise invalid("Invalid input JSON on line 1, column 1") from error
 
 
-def inputs(request: Request, needs: str = "id") -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def inputs(request: Request, needs: str | None = "id") -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """A batch's body and its inputs, checked for their number and shape."""
     body = read(request)
     rows = body.get("inputs", []) if isinstance(body, dict) else []
     if len(rows) > MOST:
         raise invalid(f"The maximum number of inputs supported in a batch request is {MOST}")
     for row in rows:
-        if not isinstance(row, dict) or not isinstance(row.get(needs), str) or not row[needs]:
+        if not isinstance(row, dict) or (needs and not (isinstance(row.get(needs), str) and row[needs])):
             raise invalid(f"Some required fields were not set: [{needs}]")
         told = row.get("properties", {})
         if not isinstance(told, dict) or not all(isinstance(value, str) for value in told.values()):

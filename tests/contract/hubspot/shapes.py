@@ -148,6 +148,11 @@ PORTAL = {
     "utcOffsetMilliseconds!": int,
 }
 WRITE = {"id!": str, "idProperty": str, "objectWriteTraceId": str, "properties!": TEXTS}
+NEW = {
+    "associations": [{"to!": {"id!": str}, "types!": [{"*": (str, int)}]}],
+    "objectWriteTraceId": str,
+    "properties!": TEXTS,
+}
 READ = {
     "idProperty": str,
     "inputs!": [{"id!": str}],
@@ -180,6 +185,10 @@ CALLS: Mapping[str, tuple[Shape, Mapping[int, Shape]]] = {
     r"POST /crm/objects/V/contacts/batch/upsert": (
         {"inputs!": [WRITE]},
         {200: batch(UPSERTED), 207: batch(UPSERTED)},
+    ),
+    r"POST /crm/objects/V/contacts/batch/create": (
+        {"inputs!": [NEW]},
+        {201: batch(OBJECT), 207: batch(OBJECT)},
     ),
     r"POST /crm/objects/V/contacts/batch/update": (
         {"inputs!": [WRITE]},

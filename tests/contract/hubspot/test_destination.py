@@ -39,15 +39,32 @@ def test_a_hundred_contacts_are_one_call(front: Front) -> None:
 
 @by_email
 def test_by_address_those_who_are_there_are_updated_by_id(front: Front) -> None:
-    """No upsert by address ever meets a contact that is there: what it does not mention could be emptied."""
+    """Nobody is upserted by address, as what that does not mention could be emptied: updated by id, or created."""
     front.person(ADA, firstname="Ada", phone="123")
     told = front.do(Op.UPSERT, {ADA: {"octo_rfm": "best"}, BOB: {"octo_rfm": "new"}})
     assert {key: (receipt.outcome, receipt.created) for key, receipt in told.items()} == {
         ADA: (OK, False),
         BOB: (OK, True),
     }
-    assert front.asked() == [f"POST /contacts/batch/{verb}" for verb in ("read", "update", "upsert")]
+    assert front.asked() == [f"POST /contacts/batch/{verb}" for verb in ("read", "update", "create")]
     assert front.named(ADA) == {"firstname": "Ada", "phone": "123", "octo_rfm": "best"}
+
+
+@by_email
+@pytest.mark.parametrize("multi_status", [True, False])
+def test_who_comes_between_the_look_and_the_call_keeps_what_is_his(front: Front, multi_status: bool) -> None:
+    """Somebody fills in a form in that moment: his contact is updated, by id, and is not Octo's to delete."""
+    front.twin.multi_status = multi_status
+
+    def fill_in(reply: requests.Response, **_: Any) -> None:
+        if "batch/read" in str(reply.request.url) and not list(front.account.there()):
+            front.person(ADA, firstname="Ada", phone="123")
+
+    front.http.hooks["response"].append(fill_in)
+    told = front.do(Op.UPSERT, {ADA: {"octo_rfm": "best"}})
+    assert (told[ADA].outcome, told[ADA].created) == (OK, False)
+    assert front.named(ADA) == {"firstname": "Ada", "phone": "123", "octo_rfm": "best"}
+    assert len(list(front.account.there())) == 1
 
 
 @with_list
@@ -56,7 +73,7 @@ def test_a_thousand_join_the_list_in_one_call(front: Front) -> None:
     ids = front.key_field != "email"
     front.upsert({f"k{n}" if ids else f"k{n}@example.com": {"octo_rfm": "r"} for n in range(250)})
     calls = front.asked()
-    assert calls.count("POST /contacts/batch/upsert") == 3
+    assert calls.count(f"POST /contacts/batch/{'upsert' if ids else 'create'}") == 3
     assert sum("/memberships/add" in call for call in calls) == 1
     (best,) = front.account.lists.values()
     assert (best.processing, len(best.members)) == ("MANUAL", 250)

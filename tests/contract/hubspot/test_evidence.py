@@ -38,6 +38,7 @@ MODELS: Mapping[str, tuple[Any, str]] = {
         contacts,
         "BatchResponseSimplePublicUpsertObjectWithErrors",
     ),
+    "POST /crm/objects/V/contacts/batch/create": (contacts, "BatchResponseSimplePublicObjectWithErrors"),
     "POST /crm/objects/V/contacts/batch/update": (contacts, "BatchResponseSimplePublicObjectWithErrors"),
     "POST /crm/objects/V/contacts/batch/read": (contacts, "BatchResponseSimplePublicObjectWithErrors"),
     "POST /crm/lists/V": (lists, "ListCreateResponse"),
@@ -208,8 +209,9 @@ def test_every_call_and_reply_is_as_described(version: str, id_property: str, sa
         shape = replies.get(one.status, ERROR if one.status >= 400 else ())
         wrong += [f"{one.call} {one.status} {misfit}" for misfit in misfits(one.told, shape)]
     assert wrong == []
+    other = "upsert" if id_property == "email" else "create"
     everything = {call for call in CALLS if id_property == "email" or "archive" in call or "batch" in call}
-    assert everything - met == set()
+    assert everything - met == {call for call in CALLS if call.endswith(f"batch/{other}")}
 
 
 @ways
