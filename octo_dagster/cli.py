@@ -26,7 +26,7 @@ from octo_dagster.canonical.conform import rejected_rows
 from octo_dagster.config import Project
 from octo_dagster.delivery import guard
 from octo_dagster.delivery.ledger_tables import CHANGELOG
-from octo_dagster.delivery.plan import Options, Plan
+from octo_dagster.delivery.plan import ORDINARY, Options, Plan
 from octo_dagster.errors import ConfigError, OctoError
 from octo_dagster.ops import command as ops
 from octo_dagster.ops.rules import Alerts
@@ -57,6 +57,7 @@ class Scale(StrEnum):
 
 
 SyncName = Annotated[str, typer.Argument(help="The sync's name: its file in assets/syncs/ without .yaml.")]
+Most = Annotated[int | None, typer.Option("--limit", min=1, help="At most so many changes. Never removes.")]
 
 
 def answer(value: Any) -> None:
@@ -141,18 +142,28 @@ def init(
 def plan(
     sync: SyncName,
     full: Annotated[bool, typer.Option(help="Send every record again. Never removes.")] = False,
-    limit: Annotated[int | None, typer.Option(help="At most so many changes. Never removes.")] = None,
+    limit: Most = None,
     only: Annotated[list[str] | None, typer.Option(help="Only this key; may be repeated.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Settle, then say what a delivery would change. Nothing is sent."""
     project = Project.here()
-    drawn = run.prepare(project.sync(sync), project, Options(full, limit, tuple(only or ())))
+    drawn = wanted(project, sync, Options(full, limit, tuple(only or ())))
     trips = guard.trips(drawn, project.sync(sync).guards)
     if as_json:
         answer({**asdict(drawn), "guards": trips})
     else:
         show.plan(console, drawn, trips, project.plans.lines(project.sync(sync), drawn.id))
+
+
+def wanted(project: Project, sync: str, options: Options) -> Plan:
+    """A plan drawn now. ConfigError when `only` names nobody, as a key does that is spelled otherwise."""
+    drawn = run.prepare(project.sync(sync), project, options)
+    counts = drawn.counts
+    if options.only and not counts.added + counts.changed + counts.removed + counts.unchanged:
+        said = ", ".join(options.only)
+        raise ConfigError(f"--only {said}: no row that can be sent has this key, as the tool spells it")
+    return drawn
 
 
 @app.command()
@@ -163,17 +174,17 @@ def deliver(
         str | None, typer.Option(help="A plan's id: deliver it although a guard refuses it.")
     ] = None,
     full: Annotated[bool, typer.Option(help="Send every record again. Never removes.")] = False,
-    limit: Annotated[int | None, typer.Option(help="At most so many changes. Never removes.")] = None,
+    limit: Most = None,
     only: Annotated[list[str] | None, typer.Option(help="Only this key; may be repeated.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make the destination hold what the sync promises."""
     project = Project.here()
     promised = project.sync(sync)
-    if plan_id:
-        drawn = project.plans.load(sync, plan_id)
-    else:
-        drawn = run.prepare(promised, project, Options(full, limit, tuple(only or ())))
+    options = Options(full, limit, tuple(only or ()))
+    if plan_id and options != ORDINARY:
+        raise ConfigError("--plan is that very plan: --full, --limit and --only are for one yet to be drawn")
+    drawn = project.plans.load(sync, plan_id) if plan_id else wanted(project, sync, options)
     with bar(f"{sync} ⟶ {promised.destination.type}", drawn.changes, quiet=as_json) as advance:
         report = run.carry_out(drawn, promised, project, allow, progress=advance)
     if as_json:

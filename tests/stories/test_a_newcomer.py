@@ -11,12 +11,18 @@ from typer.testing import CliRunner
 
 from connectors.sandbox.server import Sandbox
 from octo_dagster.cli import app
+from octo_dagster.errors import ConfigError, OctoError
 
 
 def octo(*words: str) -> Any:
     ran = CliRunner().invoke(app, [*words, "--json"])
     assert ran.exit_code == 0, ran.output or ran.exception
     return json.loads(ran.stdout)
+
+
+def refused(error: type[OctoError], *words: str) -> None:
+    """Asked for what cannot be meant, it says so and does nothing."""
+    assert isinstance(CliRunner().invoke(app, words).exception, error)
 
 
 def test_from_init_to_one_customer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox) -> None:
@@ -33,7 +39,11 @@ def test_from_init_to_one_customer(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert made["orders"] == (bought, 0)
     assert made["customers"] == (len(shop.records["customers"]), 0)
     assert octo("plan", "brevo", "--limit", "5")["counts"]["added"] == 5
+    refused(ConfigError, "deliver", "brevo", "--only", "Customer3@example.com")
     key = "customer3@example.com"
+    drawn = octo("plan", "brevo", "--only", key)["id"]
+    refused(ConfigError, "deliver", "brevo", "--plan", drawn, "--limit", "5")
+    assert sandbox.twin("brevo").holdings().get("contacts", []) == []
     done = octo("deliver", "brevo", "--limit", "5", "--only", key)
     assert (done["tally"]["accepted"], done["exit_code"]) == (1, 0)
     (held,) = sandbox.twin("brevo").holdings()["contacts"]

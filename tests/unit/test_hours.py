@@ -44,6 +44,12 @@ def test_how_far_apart_runs_may_be() -> None:
     assert farthest("0 6 * * 1-5", "UTC", at(2026, 11, 22)) == timedelta(days=3)
 
 
+@pytest.mark.parametrize("asked", [at(2026, 11, 20, 12), at(2026, 11, 21, 10), at(2026, 11, 23, 3)])
+def test_hours_by_day_leave_out_nights_and_weekends(asked: datetime) -> None:
+    """Every five minutes on working days is not stale on a Saturday, whenever one asks."""
+    assert farthest("*/5 8-18 * * 1-5", "Europe/Paris", asked) == timedelta(days=2, hours=13, minutes=5)
+
+
 @pytest.mark.parametrize("line", ["nonsense", "61 * * * *", "0 2 30 2 *", ""])
 def test_a_line_that_is_none(line: str) -> None:
     """It is refused when the file is read, and not at the hour it never comes."""
