@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from octo_dagster.pages.board import Board, one_page
 from octo_dagster.pages.pictures import picture_hosts
 from octo_dagster.pages.sessions import Sessions, Visitor
-from octo_dagster.pages.words import LANGUAGES, Speaker, language_of
+from octo_dagster.words import LANGUAGES, Speaker, language_of
 
 SESSION, LANGUAGE = "octo_session", "octo_language"
 """Cookies."""

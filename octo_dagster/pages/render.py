@@ -17,7 +17,7 @@ from octo_dagster.pages.board import Board
 from octo_dagster.pages.kept import Kept
 from octo_dagster.pages.page import GROUPS, Page
 from octo_dagster.pages.sessions import Visitor
-from octo_dagster.pages.words import NONE, Speaker
+from octo_dagster.words import NONE, Speaker
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"

@@ -12,14 +12,14 @@ import pytest
 from playwright.sync_api import expect
 from starlette.testclient import TestClient
 
-from octo_dagster.pages import words
+from octo_dagster import words
 from octo_dagster.pages.front import served
 from octo_dagster.pages.page import pages
 from octo_dagster.pages.signin import inside
-from octo_dagster.pages.words import LANGUAGES, Speaker, catalogue
+from octo_dagster.words import LANGUAGES, Speaker, catalogue
 from tests.pages.conftest import Served, Visit, through
 
-PAGES = Path(words.__file__).parent
+PAGES = Path(words.__file__).parent / "pages"
 
 
 def test_every_message_is_in_both_languages() -> None:

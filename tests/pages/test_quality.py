@@ -7,7 +7,7 @@ import pytest
 from octo_dagster.canonical.conform import rejected_rows
 from octo_dagster.pages.board import Board
 from octo_dagster.pages.quality import HINTS, refused, tables
-from octo_dagster.pages.words import catalogue
+from octo_dagster.words import catalogue
 from tests.pages.conftest import Served, Visit, through
 from tests.pages.test_every_page import FAULTS
 

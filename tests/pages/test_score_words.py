@@ -20,7 +20,7 @@ from octo_dagster.pages.scores.labels import Labels, written
 from octo_dagster.pages.scores.movement import flowed, moves
 from octo_dagster.pages.scores.rfm import advice, borders, plane, segments_of, sized, strength
 from octo_dagster.pages.scores.rhythm import days_of
-from octo_dagster.pages.words import Speaker, catalogue
+from octo_dagster.words import Speaker, catalogue
 
 ROOT = Path(__file__).parents[2]
 PAGES = {

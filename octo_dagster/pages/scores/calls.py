@@ -16,8 +16,8 @@ from octo_dagster.pages.render import board, speaker
 from octo_dagster.pages.scores.labels import Labels, in_force
 from octo_dagster.pages.scores.links import is_, people
 from octo_dagster.pages.scores.sheet import absent, sheet
-from octo_dagster.pages.words import Speaker
 from octo_dagster.spreadsheet import harmless
+from octo_dagster.words import Speaker
 
 router = APIRouter()
 page = Page("calls", "/calls", router, "scores", 70)

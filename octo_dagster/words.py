@@ -1,4 +1,4 @@
-"""What pages say, in English and French: every `words.yaml` below `octo_dagster/pages`, as one catalogue.
+"""What pages and alerts say, in English and French: every `words.yaml` of the package, as one catalogue.
 
 customers.found:
   en: {one: "{n} customer", other: "{n} customers"}
