@@ -61,6 +61,8 @@ TOLD: Mapping[str, FieldType] = {
 }
 """Type of a user field → the type to map it as."""
 
+UNTAGGED = "has no tag, which `tag_people` needs: give the field one in Zendesk, or leave tag_people out"
+
 DONE: Record = {"status": "done"}
 """Stands for the row of a user written alone: its reply was the success itself."""
 
@@ -71,6 +73,7 @@ def ensure(desk: Desk, fields: Mapping[str, FieldType], *, create: bool, tag: bo
     A missing field must be told of, as Zendesk drops the values of unknown ones without a word."""
     held = desk.fields(again=True)
     problems = [f"{name}: {why}" for name, kind in fields.items() if (why := problem(name, kind, held))]
+    problems += [f"{name}: {UNTAGGED}" for name in fields if tag and untagged(held.get(name))]
     good = [name for name in fields if not any(line.startswith(f"{name}: ") for line in problems)]
     missing = [name for name in good if name not in held and name not in PROPERTIES | {KEY}]
     created = []
@@ -80,6 +83,11 @@ def ensure(desk: Desk, fields: Mapping[str, FieldType], *, create: bool, tag: bo
         created += [] if refused else [name]
     desk.fields(again=bool(created))
     return FieldReport(tuple(created), tuple(n for n in good if n not in missing), tuple(problems))
+
+
+def untagged(held: Record | None) -> bool:
+    """Whether this is a checkbox that tags nobody: made by a person, or before tags were wanted."""
+    return held is not None and held["type"] == "checkbox" and not held.get("tag")
 
 
 def mappable(desk: Desk) -> dict[str, FieldType | None]:

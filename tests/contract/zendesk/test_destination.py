@@ -86,6 +86,17 @@ def test_a_segments_tag_comes_and_goes_alone(sandbox: Sandbox, credentials: None
         assert (ada.tags, front.user("c2").tags) == (["vip"], [])
 
 
+def test_a_checkbox_that_tags_nobody_is_told_of(sandbox: Sandbox, credentials: None) -> None:
+    """A checkbox from before `tag_people` would put its tag on nobody: a problem, not a segment that stays empty."""
+    with closing(Front(sandbox)) as plain:
+        plain.ready()
+    with closing(Front(sandbox, tag_people=True)) as front:
+        (line,) = front.destination.ensure_fields(front.api, TYPES, create=True).problems
+        assert line.startswith("best: has no tag, which `tag_people` needs")
+        front.account.fields["best"].tag = "best"
+        assert front.destination.ensure_fields(front.api, TYPES, create=True).problems == ()
+
+
 THEIRS = ["tags", "role", "suspended", "verified", "organization_id", "identities", "password", "active"]
 
 
