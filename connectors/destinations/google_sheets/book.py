@@ -6,25 +6,20 @@ Every verb reads the tab's header anew with the columns, so a column that somebo
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import gspread
 import requests
-from google.oauth2.service_account import Credentials
 from gspread.urls import SPREADSHEET_BATCH_UPDATE_URL, SPREADSHEET_URL
 
 from connectors.destinations.google_sheets.cells import Cell, as_shown
 from connectors.destinations.google_sheets.requests import Request, letters, quoted, runs
 from connectors.destinations.google_sheets.table import Cells, Seen, Table
-from connectors.destinations.google_sign_in import Carrier
-from octo_dagster.errors import ConfigError, Fatal
+from octo_dagster.errors import Fatal
 from octo_dagster.model import FieldType
 
-SCOPE = "https://www.googleapis.com/auth/spreadsheets"
-TOKENS = "https://oauth2.googleapis.com/token"
 ABOUT = "spreadsheetId,properties.title,sheets.properties(sheetId,title,sheetType,gridProperties)"
 CELLS = "sheets(properties.sheetId,data(startRow,startColumn,rowData.values.effectiveValue))"
 ROWS = "sheets(properties.sheetId,commentAnchors.range,data(startRow,rowData.values(userEnteredValue,note)))"
@@ -46,18 +41,6 @@ class Line:
 
     values: Mapping[int, Mapping[str, Any]]
     remarks: bool
-
-
-def token(secret: str, name: str, http: requests.Session) -> str:
-    """A new access token for a service account's key, given as the JSON text Google hands out."""
-    try:
-        key = json.loads(secret) | {"token_uri": TOKENS}
-        made = Credentials.from_service_account_info(key, scopes=[SCOPE])  # type: ignore[no-untyped-call]
-    except (ValueError, TypeError):
-        raise ConfigError(f"{name} does not hold a service account's key, as JSON") from None
-    http.headers.pop("Authorization", None)
-    made.refresh(Carrier(http))
-    return str(made.token)
 
 
 class Book:

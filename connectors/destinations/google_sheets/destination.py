@@ -23,14 +23,16 @@ import requests
 from pydantic import Field
 
 from connectors.destinations.google_sheets import write
-from connectors.destinations.google_sheets.book import TOKENS, Book, token
+from connectors.destinations.google_sheets.book import Book
 from connectors.destinations.google_sheets.cells import fold, value
 from connectors.destinations.google_sheets.fields import ensure
+from connectors.destinations.google_sign_in import SIGN_IN_HOST, access_token
 from octo_dagster.destination import Destination, FieldReport, Limits, Rate, Secret, Survey, words
 from octo_dagster.errors import BatchRejected, DeliveryError, Expired, Fatal, Retryable, Unanswered
 from octo_dagster.model import Batch, Fields, FieldType, Mode, Op, Removal, Sent
 
 HOST = "https://sheets.googleapis.com"
+SCOPE = "https://www.googleapis.com/auth/spreadsheets"
 QUOTA_SECONDS = 15.0
 """Google does not say how long to wait; the quota is full again when the minute is over, four tries later."""
 OF_THE_WHOLE = (
@@ -69,16 +71,15 @@ class GoogleSheets(Destination[Book]):
     untyped: ClassVar[bool] = True
 
     def hosts(self) -> Mapping[str, str]:
-        return {HOST: "google_sheets", TOKENS.removesuffix("/token"): "google_sheets"}
+        return {HOST: "google_sheets", SIGN_IN_HOST: "google_sheets"}
 
     def alone(self) -> str:
         """Two writers of one spreadsheet would move each other's rows."""
         return f"google_sheets-{self.spreadsheet}"
 
     def connect(self, http: requests.Session) -> Book:
-        secret = self.service_account
-        signed = token(secret.reveal(), secret.env, http)
-        http.headers["Authorization"] = f"Bearer {signed}"
+        http.headers.pop("Authorization", None)  # the one that an earlier sign-in left
+        http.headers["Authorization"] = f"Bearer {access_token(http, self.service_account, SCOPE)}"
         return Book(self.spreadsheet, self.tab, http)
 
     def expect(self, api: Book, types: Mapping[str, FieldType]) -> None:
