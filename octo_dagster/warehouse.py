@@ -119,9 +119,7 @@ class Warehouse:
             rows = rows.append_column(LIVE, pa.repeat(pa.scalar(version), len(rows)))
             if GONE not in rows.column_names:
                 rows = rows.append_column(GONE, pa.repeat(pa.scalar(value=False), len(rows)))
-            made = self.write(name, rows, "append", {**note(self.note(name)), "key": list(key)})
-            self.tidy(name)
-            return made
+            return self.write(name, rows, "append", {**note(self.note(name)), "key": list(key)})
 
     def count(self, name: str, version: int | None = None) -> int:
         """How many rows a reader of the newest, or of the named, version sees."""
@@ -132,7 +130,7 @@ class Warehouse:
             return int(connection.sql(f'select count(*) from "{name}"').fetchall()[0][0])
 
     def tidy(self, name: str) -> None:
-        """Merge the small parts of a table that has many."""
+        """Merge the small parts of a table that has many. For whoever appends, when nobody waits for him."""
         if len(self.opened(name).files) > MANY + crc32(name.encode()) % (MANY // 2):
             self.compact(name, SMALL)
 

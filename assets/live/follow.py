@@ -17,7 +17,7 @@ from assets.live.launcher import LANE
 from assets.plans import guards, of_plan
 from assets.resources import Day, Setup
 from octo_dagster.errors import OctoError
-from octo_dagster.live.follow import Followed, follow
+from octo_dagster.live.follow import Followed, follow, tidy
 from octo_dagster.live.send import in_a_hurry, send
 from octo_dagster.run import Report, carry_out, prepare, surroundings
 from octo_dagster.sync import Sync
@@ -82,8 +82,8 @@ def follow_op(setup: Setup) -> dg.OpDefinition:
 
 
 def note_op(setup: Setup) -> dg.OpDefinition:
-    """Tells Dagster which tables were added to: an event takes a hundredth of a second, and no tool has to
-    wait for twenty of them."""
+    """Tells Dagster which tables were added to, and merges their parts: an event takes a hundredth of a
+    second, a merge a tenth, and no tool has to wait for twenty of them."""
 
     @dg.op(
         name="note",
@@ -94,6 +94,7 @@ def note_op(setup: Setup) -> dg.OpDefinition:
     def noted(context: dg.OpExecutionContext, followed: Followed) -> None:
         for event in materialised(setup, followed):
             context.log_event(event)
+        tidy(setup.project, followed)
 
     return noted
 

@@ -60,9 +60,6 @@ def arrive(
     """Judge what came since; None when nothing did. Raises as `conform` does, and publishes nothing then.
     Busy when the night judged the table meanwhile."""
     feeding = [intake for intake in intakes if table in intake.tables]
-    for intake in feeding:
-        pulled(intake, table, warehouse)
-        warehouse.tidy(intake.raw(table))
     versions = {intake.raw(table): pulled(intake, table, warehouse) for intake in feeding}
     seen = warehouse.version(table)
     note = {} if seen is None else warehouse.note(table, seen)

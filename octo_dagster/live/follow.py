@@ -7,18 +7,19 @@ touched customers need, and leaves to the night, by name, whatever would not com
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from octo_dagster.audiences import memberships
 from octo_dagster.canonical.arrive import arrive
 from octo_dagster.canonical.pull import Pulled, pull
 from octo_dagster.config import Project
 from octo_dagster.errors import SourceError
-from octo_dagster.live.rejoin import reenter, rejoin
-from octo_dagster.live.rescore import rescore
-from octo_dagster.live.touched import TABLES, touched
+from octo_dagster.live.rejoin import reads, reenter, rejoin
+from octo_dagster.live.rescore import rescore, tables_of
+from octo_dagster.live.touched import TABLES, Few, near, touched
 from octo_dagster.live.ways import SMALL, Ways, ways
 from octo_dagster.scoring.profile import TABLE as PROFILE
 from octo_dagster.serving.touch import touch
@@ -78,7 +79,8 @@ def follow(  # noqa: PLR0913 - every keyword is a choice of its own
     added = [PROFILE, *(name for name in found.live if project.scores[name].on_profile)]
     covered = versions(project, added)
     customers = touched(project.warehouse, added)
-    done, version = work(project, customers, found, (day, covered), clock) if customers else ((), None)
+    few = Few(customers, day, covered)
+    done, version = work(project, found, few, clock) if customers else ((), None)
     clock.step("")
     return Followed(
         run=run,
@@ -128,29 +130,31 @@ def versions(project: Project, scores: Collection[str]) -> dict[str, int]:
     return {name: version for name, version in held.items() if version is not None}
 
 
-def work(
-    project: Project,
-    customers: Sequence[str],
-    found: Ways,
-    when: tuple[date, Mapping[str, int]],
-    clock: Clock,
-) -> tuple[tuple[str, ...], int]:
+def work(project: Project, found: Ways, few: Few, clock: Clock) -> tuple[tuple[str, ...], int]:
     """Scores, profile rows, audiences and served rows of the touched customers: the scores that were worked
     out, and the profile's version. What waits for the night is told in `found.left`."""
-    day, covered = when
     clock.step("score")
-    done = rescore(project.scores, found, project.warehouse, customers, day, covered)
-    if project.scenarios:
-        found.left["scenarios"] = "are followed day by day"
-    clock.step("profile")
-    version = rejoin(project, customers, day, covered)
+    wanted = reads(project).union(*(tables_of(project.scores[name]) for name in found.live))
+    with near(project.warehouse, few.customers, wanted) as theirs:
+        fresh = rescore(project.scores, found, project.warehouse, theirs, few)
+        if project.scenarios:
+            found.left["scenarios"] = "are followed day by day"
+        clock.step("profile")
+        rows, version = rejoin(project, theirs, fresh, few)
     clock.step("audiences")
-    if why := reenter(project, customers):
+    if why := reenter(project, few, rows, version):
         found.left["audiences"] = why
     if project.settings.serve:
         clock.step("serve")
         touch(project.warehouse, project.home)
-    return done, version
+    return tuple(fresh), version
+
+
+def tidy(project: Project, done: Followed) -> None:
+    """Merge the parts of the tables this run has added to, once the tools have been told."""
+    added = {*(one.table for one in done.pulled), *done.judged, *done.scored, PROFILE, memberships.TABLE}
+    for name in sorted(added & set(project.warehouse.names())):
+        project.warehouse.tidy(name)
 
 
 class Clock:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import date
+from collections.abc import Collection
 
+import duckdb
 import pyarrow as pa
 
 from octo_dagster.audiences import memberships
@@ -12,30 +12,39 @@ from octo_dagster.config import Project
 from octo_dagster.delta import GONE
 from octo_dagster.errors import SourceError
 from octo_dagster.live.rescore import keep
-from octo_dagster.live.touched import narrow, near
+from octo_dagster.live.touched import Few, narrow, near, theirs_only
 from octo_dagster.scoring.profile import TABLE as PROFILE
 from octo_dagster.scoring.profile import profile_sql
 
 
-def rejoin(project: Project, customers: Sequence[str], day: date, covered: Mapping[str, int]) -> int:
-    """Join these customers' rows of the profile anew; the version made.
+def rejoin(
+    project: Project, theirs: duckdb.DuckDBPyConnection, fresh: Collection[str], few: Few
+) -> tuple[pa.Table, int]:
+    """Join these customers' rows of the profile anew, and keep them; the rows, and the version made.
 
-    SourceError when the profile has other columns than it would get today: the night mends that. Busy when
-    the night made it anew meanwhile."""
+    `theirs`: the tables with these customers' rows, of scores those that are `fresh`. SourceError when the
+    profile has other columns than it would get today: the night mends that. Busy when the night has just made
+    it anew."""
     joined = [score for score in project.told_scores if score.on_profile]
     held = project.warehouse.schema(PROFILE).names
-    wanted = {"customers", "orders", *(score.name for score in joined)}
-    with near(project.warehouse, customers, wanted) as connection:
-        for score in joined:
-            narrow(connection, score.name, "customer_id", "touched")
-        rows = connection.sql(profile_sql(joined, day)).to_arrow_table()
+    for score in joined:
+        if score.name not in fresh:
+            theirs_only(theirs, score.name)
+    rows = theirs.sql(profile_sql(joined, few.day)).to_arrow_table()
     if rows.schema.names != held:
         raise SourceError(f"{PROFILE} has other columns than its tables have now: run it whole first")
-    return keep(project.warehouse, PROFILE, rows, customers, covered)
+    return rows, keep(project.warehouse, PROFILE, rows, few)
 
 
-def reenter(project: Project, customers: Sequence[str]) -> str | None:
-    """Note which audiences these customers entered and left; why not, when that waits for the night."""
+def reads(project: Project) -> set[str]:
+    """The tables the profile is joined from."""
+    return {"customers", "orders", *(score.name for score in project.told_scores if score.on_profile)}
+
+
+def reenter(project: Project, few: Few, rows: pa.Table, version: int) -> str | None:
+    """Note which audiences these customers entered and left; why not, when that waits for the night.
+
+    `rows` are theirs in this version of the profile."""
     warehouse = project.warehouse
     state = memberships.newest(warehouse)
     if state is None or not project.audiences:
@@ -44,9 +53,11 @@ def reenter(project: Project, customers: Sequence[str]) -> str | None:
     if project.day_of(PROFILE) != as_of:
         return "they were looked at for another day than the profile's"
     seen = warehouse.existing(memberships.TABLE)
-    with near(warehouse, customers, {PROFILE, memberships.TABLE}) as connection:
-        for table in (PROFILE, memberships.TABLE):
-            narrow(connection, table, "customer_id", "touched")
+    if warehouse.version(PROFILE) != version:
+        return f"{PROFILE} was made anew meanwhile"
+    with near(warehouse, few.customers, {memberships.TABLE}) as connection:
+        narrow(connection, memberships.TABLE, "customer_id", "touched")
+        connection.register(PROFILE, rows)
         connection.execute(f"create temp table members as {memberships.members_sql(project.conditions())}")
         connection.execute(f"create temp table after as {memberships.stays_sql(as_of)}")
         before = memberships.TABLE

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import date
 from typing import Any
 
@@ -13,7 +14,7 @@ import pyarrow as pa
 from octo_dagster.canonical import contracts as canonical
 from octo_dagster.delta import GONE
 from octo_dagster.errors import Busy
-from octo_dagster.live.touched import TABLES, among, narrow, near, put
+from octo_dagster.live.touched import TABLES, Few, among, narrow, put
 from octo_dagster.live.ways import Ways, ranked
 from octo_dagster.score import CUSTOMER, Score
 from octo_dagster.scoring.compute import statement, tables_for, typed
@@ -26,44 +27,64 @@ def rescore(
     scores: Mapping[str, Score],
     found: Ways,
     warehouse: Warehouse,
-    customers: Sequence[str],
-    day: date,
-    covered: Mapping[str, int],
-) -> tuple[str, ...]:
-    """Work these customers' scores out and keep them; the scores that were. `covered`: the versions taken
-    into account. A score the night has made anew meanwhile is told in `found.left`.
+    theirs: duckdb.DuckDBPyConnection,
+    few: Few,
+) -> dict[str, pa.Table]:
+    """Work these customers' scores out and keep them: score → their rows, which stand in `theirs` (`near`) as
+    well from then on. A score the night has made anew meanwhile is told in `found.left`.
 
     While one is written the next is worked out."""
     mine = [scores[name] for name in found.live]
-    reads = {name for score in mine for name in (score.name, *score.reads, *score.optional)}
-    kept: dict[str, Future[int] | None] = {}
-    with (
-        near(warehouse, customers, reads) as theirs,
-        warehouse.connect(only=reads) as everybodys,
-        ThreadPoolExecutor(1) as writer,
-    ):
-        put(everybodys, "touched", "customer_id", customers)
+    fresh: dict[str, pa.Table] = {}
+    written: dict[str, Future[int]] = {}
+    with everybody(mine, found, warehouse, few) as everybodys, ThreadPoolExecutor(1) as writer:
         for score in mine:
             by = found.live[score.name]
             if by == "whole":
-                rows = whole(score, warehouse, everybodys, day)
+                rows = whole(score, warehouse, everybodys, few.day)
             elif by == "own":
-                rows = selected(score, warehouse, theirs, day)
+                rows = selected(score, warehouse, theirs, few.day)
                 if any(score.name in other.reads for other in mine if found.live[other.name] == "whole"):
                     stand_in(score, rows, everybodys)
             else:
-                rows = set_against(score, warehouse, theirs, day)
-            told = (warehouse, score.name, rows, customers, covered)
-            kept[score.name] = writer.submit(keep, *told) if score.on_profile else None
-    done = []
-    for name, written in kept.items():
+                rows = set_against(score, warehouse, theirs, few.day)
+            fresh[score.name] = rows
+            if score.on_profile:
+                stand(theirs, score.name, rows)
+                written[score.name] = writer.submit(keep, warehouse, score.name, rows, few)
+    for name, future in written.items():
         try:
-            if written is not None:
-                written.result()
-            done.append(name)
+            future.result()
         except Busy as moved:
             found.left[name] = str(moved)
-    return tuple(done)
+            del fresh[name]
+            theirs.unregister(name)
+            warehouse.view(theirs, name)
+    return fresh
+
+
+@contextmanager
+def everybody(
+    mine: Sequence[Score], found: Ways, warehouse: Warehouse, few: Few
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The tables of the scores that are worked out whole; `touched` holds these customers' ids."""
+    reads = {name for score in mine if found.live[score.name] == "whole" for name in tables_of(score)}
+    for score in mine if reads else ():
+        reads |= tables_of(score) if found.live[score.name] == "own" else set()
+    with warehouse.connect(only=reads) as connection:
+        put(connection, "touched", "customer_id", few.customers)
+        yield connection
+
+
+def tables_of(score: Score) -> set[str]:
+    """Its own, and those it reads."""
+    return {score.name, *score.reads, *score.optional}
+
+
+def stand(theirs: duckdb.DuckDBPyConnection, name: str, rows: pa.Table) -> None:
+    """These rows in place of a view."""
+    theirs.execute(f'drop view "{name}"')
+    theirs.register(name, rows)
 
 
 def query_of(score: Score, warehouse: Warehouse, connection: duckdb.DuckDBPyConnection, day: date) -> str:
@@ -113,20 +134,18 @@ def set_against(score: Score, warehouse: Warehouse, theirs: duckdb.DuckDBPyConne
     return theirs.sql(compiled(typed(score, query))).to_arrow_table()
 
 
-def keep(
-    warehouse: Warehouse, name: str, rows: pa.Table, customers: Sequence[str], covered: Mapping[str, int]
-) -> int:
+def keep(warehouse: Warehouse, name: str, rows: pa.Table, few: Few) -> int:
     """Append the customers' rows of a table with one row a customer, and say how far they take what it reads
     into account; the version made. Busy when the table is no more at its `covered` version."""
     schema = warehouse.schema(name)
     mine = rows.select(schema.names).cast(schema)
-    left = sorted(set(customers) - set(mine.column("customer_id").to_pylist()))
+    left = sorted(set(few.customers) - set(mine.column("customer_id").to_pylist()))
     gone = pa.table({CUSTOMER[0]: pa.array(left, schema.field(CUSTOMER[0]).type), GONE: [True] * len(left)})
     mine = mine.append_column(GONE, pa.repeat(pa.scalar(value=False), len(mine)))
     every = pa.concat_tables([mine, gone], promote_options="default")
 
     def note(said: Mapping[str, Any]) -> Mapping[str, Any]:
-        known = {table: covered[table] for table in TABLES if table in said["reads"]}
+        known = {table: few.covered[table] for table in TABLES if table in said["reads"]}
         return {**said, "reads": {**said["reads"], **known}}
 
-    return warehouse.append_live(name, every, CUSTOMER, note, covered[name])
+    return warehouse.append_live(name, every, CUSTOMER, note, few.covered[name])

@@ -7,7 +7,9 @@ the same customers still owed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
 
 import duckdb
 
@@ -17,6 +19,15 @@ from octo_dagster.warehouse import Warehouse
 
 TABLES = ("customers", "orders", "order_lines")
 """What an order writes to, each after those it refers to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Few:
+    """The touched customers, by id, and of which day and versions of the tables their rows are."""
+
+    customers: Sequence[str]
+    day: date
+    covered: Mapping[str, int]
 
 
 def touched(warehouse: Warehouse, made: Iterable[str]) -> tuple[str, ...]:
@@ -66,7 +77,7 @@ def among(connection: duckdb.DuckDBPyConnection, column: str, table: str) -> str
 
 
 def near(
-    warehouse: Warehouse, customers: Sequence[str], wanted: Collection[str]
+    warehouse: Warehouse, customers: Iterable[str], wanted: Collection[str]
 ) -> duckdb.DuckDBPyConnection:
     """The wanted tables of the warehouse; `customers`, `orders` and `order_lines` with these customers' rows
     only. `touched` holds their ids."""
@@ -86,3 +97,10 @@ def narrow(connection: duckdb.DuckDBPyConnection, table: str, by: str, of: str, 
     connection.execute(f'create temp table "near_{table}" as select * from "{table}" where {chosen}')
     connection.execute(f'drop view "{table}"')
     connection.execute(f'create view "{table}" as from "near_{table}"')
+
+
+def theirs_only(connection: duckdb.DuckDBPyConnection, table: str) -> None:
+    """The same for rows of the touched customers that one query alone reads, and none may need."""
+    connection.execute(f'alter view "{table}" rename to "all_{table}"')
+    chosen = among(connection, "customer_id", "touched")
+    connection.execute(f'create view "{table}" as select * from "all_{table}" where {chosen}')

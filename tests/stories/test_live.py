@@ -5,8 +5,11 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
+from octo_dagster.live.follow import tidy
+from octo_dagster.warehouse import MANY
 from tests.live_shop import LiveShop
 
 
@@ -47,6 +50,19 @@ def test_an_order_changes_the_profile(shop: LiveShop, tmp_path: Path) -> None:
     assert set(done.scored) == {"rfm", "favorite_categories", "favorite_store", "delay_between_purchases"}
     assert done.left == {"rhythm": "sets customers against one another"}
     same(shop, tmp_path, {"c3"}, set(done.scored))
+
+
+def test_many_parts_are_merged_when_nobody_waits(shop: LiveShop) -> None:
+    """However many orders came, the tables a run has added to have few files after it, and the same rows."""
+    shop.order(100, who=3, day="2024-06-30")
+    done = shop.follow()
+    before, house = shop.rows("rfm"), shop.project.warehouse
+    row = pa.Table.from_pylist([before[("c3",)]], house.schema("rfm"))
+    for _ in range(MANY * 3 // 2):
+        house.append_live("rfm", row, ["customer_id"])
+    tidy(shop.project, done)
+    assert len(house.files("rfm")) < MANY
+    assert shop.rows("rfm") == before
 
 
 def test_nothing_new_writes_nothing(shop: LiveShop) -> None:

@@ -44,6 +44,7 @@ def test_many_parts_are_merged_and_nothing_is_new_by_that(warehouse: Warehouse) 
     """After many appends there are few files; what is seen and what was added since stay the same."""
     for number in range(MANY + 3):
         warehouse.append_live("t", pa.table({"k": ["a"], "v": [number]}), ["k"])
+        warehouse.tidy("t")
     assert len(warehouse.files("t")) < MANY
     assert rows(warehouse) == {"a": MANY + 2, "b": 2, "c": 3}
     assert len(warehouse.added("t", 0) or []) == MANY + 3
