@@ -130,12 +130,14 @@ class Desk:
         return looked.get(number)
 
     def looked(self, numbers: Sequence[str]) -> dict[str, Job]:
-        """Those of these jobs that Zendesk knows, as they are now."""
+        """Those of these jobs that Zendesk knows, as they are now; none where it says so by a 404."""
         found: dict[str, Job] = {}
-        for job in self.client.job_status(ids=numbers)["job_statuses"]:
+        told: list[Any] = []
+        refusal(lambda: told.extend(self.client.job_status(ids=numbers)["job_statuses"]))
+        for job in told:
             rows = job.results if isinstance(job.results, list) else []
-            told = [vars(row) if hasattr(row, "api") else row for row in rows]
-            found[str(job.id)] = Job(str(job.status), told)
+            lines = [vars(row) if hasattr(row, "api") else row for row in rows]
+            found[str(job.id)] = Job(str(job.status), lines)
         return found
 
     def users(self, keys: Iterable[str]) -> Iterator[Any]:

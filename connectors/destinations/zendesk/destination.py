@@ -191,8 +191,8 @@ class Zendesk(Destination[Desk]):
             return None  # user bulk import is off until the owner asks for it: one by one, then
         if status == 422 and ("/user_fields" in url or "/make_primary" in url):
             return None
-        if status == 404 and re.search(r"/users/\d+", url):
-            return None  # the user went away between the look and the call
+        if status == 404 and re.search(r"/users/\d+|/job_statuses/", url):
+            return None  # the user went away between the look and the call; the job is older than a day
         if status in (400, 404, 413, 422) and method in ("POST", "PUT"):
             return BatchRejected(told)
         return Fatal(told)

@@ -45,6 +45,8 @@ class Zendesk(Users, Tickets):
     def reset(self) -> None:
         self.job_seconds = 0.0
         """How long after it was asked for a job is carried out, by the clock."""
+        self.strict_looks = False
+        """Whether a look at many jobs is 404 when Zendesk knows none of them; the reference does not say."""
         self.job_looks = 0
         """How many looks find it working after that."""
         self.bulk_import = True
@@ -178,6 +180,8 @@ class Zendesk(Users, Tickets):
     @route("GET", f"{API}/job_statuses/show_many")
     def show_jobs(self, request: Request) -> Response:
         found = [self.looked(request, one) for one in request.args.get("ids", "").split(",")]
+        if self.strict_looks and not any(found):
+            raise absent()
         return said({"job_statuses": [job.shown() for job in found if job], "count": len(found)})
 
     @route("GET", f"{API}/job_statuses/<number>")
