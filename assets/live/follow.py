@@ -17,7 +17,8 @@ from assets.live.launcher import LANE
 from assets.plans import guards, of_plan
 from assets.resources import Day, Setup
 from octo_dagster.errors import OctoError
-from octo_dagster.live.follow import Followed, follow, tidy
+from octo_dagster.live.follow import Followed, tidy
+from octo_dagster.live.logged import follow_logged
 from octo_dagster.live.send import in_a_hurry, send
 from octo_dagster.run import Report, carry_out, prepare, surroundings
 from octo_dagster.sync import Sync
@@ -66,7 +67,7 @@ def follow_op(setup: Setup) -> dg.OpDefinition:
     )
     def followed(context: dg.OpExecutionContext, config: Orders, day: Day) -> Followed:
         try:
-            done = follow(
+            done = follow_logged(
                 setup.project,
                 setup.clock().replace(tzinfo=None),
                 context.run.run_id,

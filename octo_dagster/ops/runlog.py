@@ -1,5 +1,5 @@
 """Every run's log as tables of the warehouse, for SQL and the read API: `sync_runs` and `sync_changelog`, and
-`step_runs` of what was pulled, judged and scored.
+`step_runs` of what was pulled, judged and scored, in either lane.
 
 Only appended to, and once a day rid of what is older than the project keeps. How far the log got is part of
 the very commit that writes its rows, so a line is there once, though killed in between. Keys are there, for a
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -71,6 +72,7 @@ STEP = pa.schema(
     [
         ("id", pa.string()),
         ("run", pa.string()),
+        ("lane", pa.string()),
         ("kind", pa.string()),
         ("source", pa.string()),
         ("name", pa.string()),
@@ -124,28 +126,64 @@ def oldest(project: Project) -> datetime:
 def added(project: Project, name: str, rows: pa.Table, note: Mapping[str, Any] | None = None) -> None:
     """Append, and keep the table's files few."""
     house = project.warehouse
-    known = house.note(name) if house.version(name) is not None else {}
-    house.append(name, rows, known | dict(note or {}))
+    house.append(name, rows, note_of(project, name) | dict(note or {}))
     house.tidy(name)
 
 
 def write_steps(project: Project) -> int:
     """The steps that ended, with those whose process was killed."""
     steps.look(project.ledger)
-    known = there(project, STEP_RUNS, "id")
     ended = sa.select(STEPS).where(STEPS.c.outcome != "running").order_by(STEPS.c.started_at)
-    new = [timed(dict(row)) for row in project.ledger.read(ended) if row["id"] not in known]
+    found = unwritten(project, STEP_RUNS, ended, STEPS.c.ended_at)
+    new = [timed(dict(row)) for row in found.rows]
     if new or project.warehouse.version(STEP_RUNS) is None:
-        added(project, STEP_RUNS, pa.Table.from_pylist(new, STEP))
+        added(project, STEP_RUNS, pa.Table.from_pylist(new, STEP), found.note)
+    steps.shipped(project.ledger, found.names)
     return len(new)
 
 
-def there(project: Project, table: str, key: str) -> set[str]:
-    """The keys a table has."""
+@dataclass(frozen=True, slots=True)
+class Unwritten:
+    """What a table has not got yet."""
+
+    rows: Sequence[sa.RowMapping]
+    names: Sequence[str]
+    """Of all that was looked at: the table has them when `rows` are written."""
+    note: Mapping[str, Any]
+    """What to keep with them: up to which end they go."""
+
+
+def unwritten(project: Project, table: str, query: sa.Select[Any], end: sa.ColumnElement[Any]) -> Unwritten:
+    """Of what a query tells of the ledger, what the table has not got: told apart by name, for one that began
+    early may end late; of those alone that ended since shortly before the last that were written, or nobody
+    knows when, for there may be millions."""
+    (key,) = KEYS[table]
+    reached: str | None = note_of(project, table).get(REACHED)
+    since = datetime.fromisoformat(reached) - SLACK if reached else oldest(project)
+    rows = project.ledger.read(query.where(end.is_(None) | (end >= since)))
+    known = there(project, table, key, since)
+    ends = [row["ended_at"] for row in rows if row["ended_at"] is not None]
+    note = {REACHED: max(ends).isoformat()} if ends else {}
+    return Unwritten([row for row in rows if row[key] not in known], [row[key] for row in rows], note)
+
+
+REACHED = "reached_end"
+"""In a table's note: when the last of its rows ended."""
+SLACK = timedelta(days=1)
+"""What clocks of machines may differ by, and the time between an end and its being written down."""
+
+
+def note_of(project: Project, table: str) -> dict[str, Any]:
+    return project.warehouse.note(table) if project.warehouse.version(table) is not None else {}
+
+
+def there(project: Project, table: str, key: str, since: datetime) -> set[str]:
+    """The keys a table has of what ended since then, or nobody knows when."""
     if project.warehouse.version(table) is None:
         return set()
+    query = f'select "{key}" from "{table}" where ended_at >= $1 or ended_at is null'
     with project.warehouse.connect(only=[table]) as connection:
-        return {name for (name,) in connection.execute(f'select "{key}" from "{table}"').fetchall()}
+        return {name for (name,) in connection.execute(query, [since]).fetchall()}
 
 
 def timed(row: dict[str, Any]) -> dict[str, Any]:
@@ -156,21 +194,21 @@ def timed(row: dict[str, Any]) -> dict[str, Any]:
 
 def write_runs(project: Project) -> int:
     """The runs that ended, by name: one that began early may end late."""
-    known = there(project, SYNC_RUNS, "run")
     kept = RUNS.c.started_at >= oldest(project)
-    over = sa.select(RUNS).where(RUNS.c.status != "running", kept)
-    ended = project.ledger.read(over.order_by(RUNS.c.started_at))
-    new = [told(row) for row in ended if row["run"] not in known]
+    over = sa.select(RUNS).where(RUNS.c.status != "running", kept).order_by(RUNS.c.started_at)
+    found = unwritten(project, SYNC_RUNS, over, RUNS.c.ended_at)
+    new = [told(row) for row in found.rows]
     if new or project.warehouse.version(SYNC_RUNS) is None:
-        added(project, SYNC_RUNS, pa.Table.from_pylist(new, RUN))
+        added(project, SYNC_RUNS, pa.Table.from_pylist(new, RUN), found.note)
     return len(new)
 
 
 def told(row: Mapping[Any, Any]) -> dict[str, Any]:
     """A run, its figures each in a column; one that was interrupted has none."""
     counts: dict[str, int] = json.loads(row["counts"])
-    own = {name: row[name] for name in ("run", "sync", "plan", "started_at", "ended_at", "status", "error")}
-    return timed(own) | {name: counts.get(name) for name in FIGURES}
+    own = {name: row[name] for name in ("run", "sync", "plan", "started_at", "ended_at", "status")}
+    error = row["error"] and steps.discreet(row["error"])
+    return timed(own) | {"error": error} | {name: counts.get(name) for name in FIGURES}
 
 
 def write_lines(project: Project) -> int:

@@ -28,7 +28,8 @@ class Status:
     """sync, source, score."""
     name: str
     outcome: str
-    """never, running, done, failed, interrupted. Of a source: of the worst of its tables' last pulls."""
+    """never, running, done, failed, interrupted. Of a source: of the worst of its tables' last pulls and
+    judgements."""
     last: datetime | None
     """When the last run ended; began, while it is running. Of a table, when it was last written."""
     good: datetime | None
@@ -90,11 +91,12 @@ def alerted(project: Project) -> Firing:
 
 
 def of_source(project: Project, name: str, now: datetime, firing: Firing) -> Status:
-    """A source, by the tables it feeds, their last pulls, and how many of its rows were refused."""
+    """A source, by the tables it feeds, their last pulls and judgements, and its refused rows."""
     tables = list(project.intakes[name].tables)
     made = of_table(project, ("source", name), tables, None, (now, firing))
-    pulls = [last_step(project, "pull", table, name) for table in tables]
-    made = after(made, [pull for pull in pulls if pull is not None])
+    steps = [last_step(project, "pull", table, name) for table in tables]
+    steps += [last_step(project, "judge", table, None) for table in tables]
+    made = after(made, [step for step in steps if step is not None])
     if project.warehouse.version("rejected_rows") is None:
         return made
     raws = [project.intakes[name].raw(table) for table in project.intakes[name].tables]
@@ -114,8 +116,10 @@ def of_score(project: Project, name: str, own: str | None, when: tuple[datetime,
 
 
 def last_step(project: Project, kind: str, name: str, source: str | None) -> sa.RowMapping | None:
-    """The step of this kind that began last, in the log of steps."""
+    """The step of this kind that began last and made the whole table: how an order is followed says nothing
+    of that, and the job that does is a subject of its own."""
     mine = (STEPS.c.kind == kind) & (STEPS.c.name == name) & STEPS.c.source.is_not_distinct_from(source)
+    mine &= STEPS.c.lane == "night"
     query = sa.select(STEPS).where(mine).order_by(STEPS.c.started_at.desc()).limit(1)
     return next(iter(project.ledger.read(query)), None)
 

@@ -13,6 +13,8 @@ import pytest
 from connectors.sandbox.server import Sandbox
 from octo_dagster.errors import SourceError
 from octo_dagster.live.follow import follow
+from octo_dagster.ops import runlog
+from tests.orders import rows_of
 from tests.stories.dagster_shop import DELIVERY, PLAN, Shop, address, checks, failure, metadata
 
 ASKED_FOR = dg.DagsterRunStatus.NOT_STARTED
@@ -58,6 +60,9 @@ def test_a_new_order(shop: Shop) -> None:
     (request,) = seen.run_requests or ()
     done = shop.obey(request)
     assert done.success, failure(done)
+    runlog.write(shop.project)
+    mine = {row["lane"] for row in rows_of(shop.project.warehouse, "step_runs") if row["run"] == done.run_id}
+    assert mine == {"live"}
     told = {e.asset_key.to_user_string() for e in done.get_asset_materialization_events() if e.asset_key}
     assert told >= {
         "raw_shop_orders",

@@ -22,7 +22,7 @@ from octo_dagster.ops import runlog
 from octo_dagster.ops.rules import Alerts, facts
 from octo_dagster.ops.status import status
 from octo_dagster.refresh import judged_in, pulled_in, refresh
-from octo_dagster.steps import Step
+from octo_dagster.steps import Step, Trail
 from tests.orders import rows_of
 from tests.postgres import postgres
 
@@ -123,7 +123,7 @@ import os, sys
 from datetime import datetime
 from pathlib import Path
 from octo_dagster.config import Project
-from octo_dagster.steps import Step
+from octo_dagster.steps import Step, Trail
 project = Project(Path(sys.argv[1]), Path(sys.argv[1]) / ".octo")
 with Step(project, "score", "rfm", "run1"):
     os.kill(os.getpid(), 9)
@@ -176,3 +176,61 @@ def test_the_log_goes_no_further_back_than_is_kept(tmp_path: Path) -> None:
     runlog.write(made)
     assert {row["name"] for row in rows_of(made.warehouse, runlog.STEP_RUNS)} == {"s20", "s0"}
     assert {row["run"] for row in rows_of(made.warehouse, runlog.SYNC_RUNS)} == {"run20", "run0"}
+
+
+KILLED_LIVE = """
+import os, sys
+from pathlib import Path
+from octo_dagster.config import Project
+from octo_dagster.steps import Trail
+project = Project(Path(sys.argv[1]), Path(sys.argv[1]) / ".octo")
+with Trail(project.ledger, "run1") as trail:
+    trail.begin("pull", "orders", "shop")
+    trail.begin("judge", "orders")
+    os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_live_run_that_is_killed_leaves_what_it_had_begun(tmp_path: Path) -> None:
+    """What was over is done, what was under way is interrupted; of a run that goes on nothing is there yet."""
+    made = shop(tmp_path)
+    died = subprocess.run([sys.executable, "-c", KILLED_LIVE, str(tmp_path)], check=False)
+    assert died.returncode == -9
+    with Trail(made.ledger, "run2") as trail:
+        trail.begin("pull", "orders", "shop")
+        trail.begin("judge", "orders")
+        assert [row[:3] for row in logged(made)] == [
+            ("pull", "orders", "done"),
+            ("judge", "orders", "interrupted"),
+        ]
+    assert len(logged(made)) == len(logged(made)) == 4
+    assert not list((made.home / "locks").glob("_step_*"))
+
+
+def test_a_judgement_that_fails_is_its_sources(tmp_path: Path) -> None:
+    """A table whose rows break their contract too often fails its source, without Dagster too."""
+    made = shop(tmp_path)
+    refresh(made, NOW, "run1")
+    path = tmp_path / "assets" / "sources" / "shop.yaml"
+    path.write_text(path.read_text().replace("50%", "1%"))
+    again = Project(tmp_path, made.home)
+    with pytest.raises(SourceError):
+        judged_in(again, "orders", NOW, "run2")
+    (one,) = status(again, NOW)
+    assert one.outcome == "failed"
+    assert str(one.error).startswith("orders: SourceError: ")
+
+
+def test_what_was_written_long_ago_is_not_looked_at_again(tmp_path: Path) -> None:
+    """A step that ended late, after others were written, is there all the same; each once."""
+    made = shop(tmp_path)
+    late = Step(made, "score", "slow", "run1")
+    with late:
+        for day in range(4):
+            made.ledger.clock = lambda day=day: NOW + timedelta(day)  # type: ignore[misc]
+            with Step(made, "score", f"s{day}", "run1"):
+                pass
+            runlog.write(made)
+    expected = ["s0", "s1", "s2", "s3", "slow"]
+    for _ in range(2):
+        assert sorted(name for _, name, *_ in logged(made)) == expected
