@@ -132,7 +132,7 @@ class Mailchimp(Destination[Api]):
                 if change := asked.get(fold(one["email_address"])):
                     told[change.key] = verdict(change, one, created=created)
         for error in reply["errors"]:
-            if change := asked.get(fold(error["email_address"].strip("'\""))):
+            if change := asked.get(fold(str(error.get("email_address")).strip("'\""))):
                 told[change.key] = Receipt(change.key, Outcome.REJECTED, reason(error))
         return told
 

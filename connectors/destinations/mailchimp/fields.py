@@ -137,4 +137,4 @@ def alike(sent: Any, kept: Any) -> bool:
     """Equal as numbers where a number is meant, else as text without its outer blanks."""
     if isinstance(kept, int | Decimal) and sent != "":
         return Decimal(str(sent)) == Decimal(str(kept))
-    return str(sent).strip() == str(kept or "").strip()
+    return str(sent).strip() == ("" if kept is None else str(kept).strip())

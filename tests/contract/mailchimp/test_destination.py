@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from connectors.destinations.mailchimp.destination import Mailchimp
+from connectors.destinations.mailchimp.fields import lost
 from connectors.sandbox.mailchimp.audience import Audience
 from connectors.sandbox.server import Sandbox
 from octo_dagster.destination import Survey
@@ -37,6 +38,12 @@ def test_what_did_not_stick_is_rejected_by_the_reply(sit: Sit, audience: Audienc
     del audience.fields["T_TEXT"]
     told = outcomes(sitting, Op.UPSERT, Change(ADA, {"T_TEXT": "x", "T_INTEGER": 3}))
     assert told == {ADA: (Outcome.REJECTED, "accepted, but not stored: T_TEXT")}
+
+
+def test_nought_is_not_nothing() -> None:
+    """A number that was to be emptied and reads 0 was not emptied, and one that was to be 0 and is empty is not 0."""
+    assert lost({"T_INTEGER": "", "T_TEXT": ""}, {"T_INTEGER": 0, "T_TEXT": None}) == ["T_INTEGER"]
+    assert lost({"T_INTEGER": 0}, {"T_INTEGER": ""}) == ["T_INTEGER"]
 
 
 def test_a_field_made_required_by_others_stops_nobody(sit: Sit, audience: Audience) -> None:
