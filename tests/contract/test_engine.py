@@ -191,6 +191,27 @@ def test_first_then_nothing_then_only_what_changed(exam: Exam) -> None:
     assert exam.key(1) not in exam.held()
 
 
+@pytest.mark.whole
+def test_a_shop_of_twenty_five_thousand(exam: Exam) -> None:
+    """First sync, nothing, 1 % changed, fields emptied, some gone: each time what is held is the profile."""
+    many = exam.vendor.most
+    rows = {n: customer(n, orders=n % 50) for n in range(1, many + 1)}
+    first = exam.have([*rows.values()]).deliver()
+    assert (first.tally.accepted, first.unaccounted, first.exit_code) == (many, 0, 0)
+    assert exam.deliver().calls == 0
+    for number in range(100, many + 1, 100):
+        rows[number] |= {"orders": rows[number]["orders"] + 50}
+    for number in range(50, many + 1, 500):
+        rows[number] |= {"segment": None}
+    for number in range(1, many + 1, 250):
+        del rows[number]
+    touched = sum(len(range(start, many + 1, step)) for start, step in ((100, 100), (50, 500), (1, 250)))
+    later = exam.have([*rows.values()]).deliver()
+    assert (later.planned, later.tally.accepted, later.exit_code) == (touched, touched, 0)
+    assert exam.held() == {exam.key(n): (one["segment"], one["orders"]) for n, one in rows.items()}
+    assert exam.deliver().calls == 0
+
+
 def test_paced_as_in_production(exam: Exam, tmp_path: Path) -> None:
     """With its calls counted on disk, as every real run counts them, each vendor is delivered to."""
     exam.world.pace_store = tmp_path / "pace.sqlite"

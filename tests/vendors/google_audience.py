@@ -84,6 +84,7 @@ VENDOR = Vendor(
     key="emails",
     segment="family_name",
     orders="phone",
+    most=500,
     instead=(
         {"from": "segment", "to": "family_name", "nulls": "clear"},
         {"template": NUMBER, "to": "phone"},

@@ -77,6 +77,7 @@ VENDOR = Vendor(
     key="EMAIL",
     segment="FN",
     orders="PHONE",
+    most=500,
     instead=(
         {"from": "segment", "to": "FN", "nulls": "clear"},
         {"template": NUMBER, "to": "PHONE"},

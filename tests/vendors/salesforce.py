@@ -188,6 +188,7 @@ MEMBERS = Vendor(
     segment="Octo_Segment__c",
     orders="Octo_Orders__c",
     prepare=known_people,
+    most=PEOPLE - 1,
     settings={"object": "CampaignMember", "campaign": "Winback", "status": "Sent"},
     key_from="customer_id",
     longest=255,
@@ -208,6 +209,7 @@ TASKS = Vendor(
     segment="Octo_Segment__c",
     orders="Octo_Orders__c",
     prepare=known_people,
+    most=PEOPLE - 1,
     settings={"object": "Task", "status": "Not Started"},
     fields=(
         {"template": "Call {customer_id}", "to": "Subject"},

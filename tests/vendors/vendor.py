@@ -43,6 +43,8 @@ class Vendor:
     on_remove: str | None = None
     member: Callable[[Mapping[str, Any]], bool] = lambda row: True
     """Whether a record of the table is in the list the sync keeps."""
+    most: int = 25_000
+    """The customers of its largest exam: fewer where its twin, or who reads it for the test, knows fewer."""
     longest: int | None = None
     """Characters of the longest segment it takes; None where it is an e-mail address that it refuses."""
     writes: tuple[str, ...]
