@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from connectors.destinations.hubspot.answers import Told, done, post, rows
-from connectors.destinations.hubspot.contacts import KEPT, apart, own, shared
+from connectors.destinations.hubspot.contacts import KEPT, own, shared
 from connectors.destinations.hubspot.portal import MERGED, Contact, Portal
 from octo_dagster.model import Batch, Change, Outcome, Receipt
 
@@ -36,20 +36,27 @@ def emptied(
 ) -> tuple[Receipt, ...]:
     """Empty these fields, but for what names a person, of the contacts that are there.
 
-    Where there is nothing to empty it is done; what HubSpot does not mention is unknown."""
-    asked = tuple(changes)
-    own = {*KEPT, id_property}
-    blank = [replace(c, fields=dict.fromkeys(c.fields.keys() - own)) for c in asked if c.key in there]
-    todo, _ = apart([change for change in blank if change.fields], there)
+    Of two rows that lead to one contact, as people merge them, the fields of both. Where there is nothing to
+    empty it is done; what HubSpot does not mention is unknown."""
+    asked, kept = tuple(changes), {*KEPT, id_property}
+    first: dict[str, Change] = {}
+    for change in (one for one in asked if one.key in there):
+        before = first.setdefault(there[change.key].id, replace(change, fields={}))
+        fields = dict.fromkeys(sorted(before.fields.keys() | change.fields.keys() - kept))
+        first[there[change.key].id] = replace(before, fields=fields)
+    todo = [change for change in first.values() if change.fields]
     answers = post(portal, "update", rows(todo, ids=there), todo) if todo else {}
-    pending = {change.key for change in todo}
+    told = {there[change.key].id: answers.get(change.key) for change in todo}
+    fates = ((c.key, told.get(there[c.key].id, NOTHING) if c.key in there else NOTHING) for c in asked)
     return tuple(
-        answers[c.key].receipt
-        if c.key in answers and not gone(answers[c.key]) and not done(answers[c.key])
-        else taken(c.key, there, id_property)
-        for c in asked
-        if c.key in answers or c.key not in pending
+        taken(key, there, id_property) if done(fate) or gone(fate) else replace(fate.receipt, key=key)
+        for key, fate in fates
+        if fate is not None
     )
+
+
+NOTHING = Told(Receipt("", Outcome.ACCEPTED))
+"""Of a contact that is not there, or holds nothing to be emptied."""
 
 
 def gone(told: Told) -> bool:

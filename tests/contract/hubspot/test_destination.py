@@ -153,6 +153,20 @@ def test_two_addresses_of_one_merged_contact(front: Front) -> None:
 
 
 @by_email
+def test_both_of_two_who_became_one_are_emptied(front: Front) -> None:
+    """Taken back together, the one contact they are loses the columns of both, and refused, neither is called done."""
+    front.upsert({ADA: {"octo_rfm": "a"}, BOB: {"octo_rfm": "b", "octo_spent": 7}})
+    front.account.merge(front.contact(ADA), front.contact(BOB), 0.0)
+    both: dict[str, Any] = {ADA: {"octo_rfm": None}, BOB: {"octo_rfm": None, "octo_spent": None}}
+    front.twin.forgets = {front.contact(ADA).id}
+    assert front.do(Op.CLEAR, both) == {}, "what HubSpot does not mention is unknown"
+    front.twin.forgets = set()
+    front.contact(ADA).properties |= {"octo_rfm": "a", "octo_spent": "7"}
+    assert {key: one.outcome for key, one in front.do(Op.CLEAR, both).items()} == {ADA: OK, BOB: OK}
+    assert front.named(ADA).keys().isdisjoint({"octo_rfm", "octo_spent"})
+
+
+@by_email
 def test_what_was_merged_is_not_deleted(front: Front) -> None:
     """A contact that holds another one's past is emptied of our fields; one that is ours alone is archived."""
     front.upsert({ADA: {"octo_rfm": "a"}, BOB: {"octo_rfm": "b"}})
