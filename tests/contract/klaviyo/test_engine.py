@@ -143,6 +143,14 @@ def test_rows_klaviyo_refuses_without_saying_which(shop: World) -> None:
     assert shop.plan().changes == 1
 
 
+def test_the_account_is_asked_for_once_an_hour(shop: World) -> None:
+    """Order upon order is delivered; whose account it is, which few calls may ask, is known from the first."""
+    for number in range(1, 5):
+        assert shop.have([row(n) for n in range(1, number + 1)]).deliver(allow=True).exit_code == 0
+    asked = [call.path for call in shop.sandbox.calls("klaviyo") if call.path == "/api/accounts"]
+    assert (len(asked), len(held(shop))) == (1, 4)
+
+
 def test_a_row_an_import_passes_over_is_not_green(shop: World) -> None:
     """Neither stored nor refused by the job: the run says so, and the next one delivers it."""
     shop.sandbox.twin("klaviyo").forgets = {"customer2@example.com"}
