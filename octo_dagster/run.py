@@ -169,7 +169,9 @@ def attempt(delivery: Delivery) -> Report:
         raise
     report = summed(delivery, fields, checked, error)
     status = "failed" if error or report.exit_code in (5, 6) else "done"
-    told = figures(report) | {"full": int(delivery.plan.options.full), "rows": delivery.plan.counts.rows}
+    wished = delivery.plan.options
+    part = bool(wished.near or wished.only or wished.limit is not None)
+    told = figures(report) | {"full": int(wished.full), "part": int(part), "rows": delivery.plan.counts.rows}
     delivery.ledger.end_run(delivery.run, status, told, report.error)
     return report
 

@@ -7,13 +7,13 @@ import sqlalchemy as sa
 TABLES = sa.MetaData()
 
 ALERTS = sa.Table(
-    "alerts",
+    "alert_states",
     TABLES,
     sa.Column("rule", sa.Text, primary_key=True),
     sa.Column("subject", sa.Text, primary_key=True, comment="sync customers, source shop, score rfm"),
     sa.Column("state", sa.Text, nullable=False, comment="firing, ok"),
     sa.Column("since", sa.DateTime, nullable=False, comment="when it got into this state"),
-    sa.Column("what", sa.Text, nullable=False, comment="what happened, in words; no customer's data"),
+    sa.Column("told", sa.Text, nullable=False, comment="what happened, as JSON: which words, what they want"),
     sa.Column("told_at", sa.DateTime, nullable=False),
     sa.Column("well_since", sa.DateTime, comment="of one that fires: since when all has been well again"),
     sa.Column("change", sa.Integer, nullable=False, comment="grows with every change of state"),
@@ -26,7 +26,7 @@ LETTERS = sa.Table(
     sa.Column("rule", sa.Text, nullable=False),
     sa.Column("subject", sa.Text, nullable=False),
     sa.Column("state", sa.Text, nullable=False),
-    sa.Column("what", sa.Text, nullable=False),
+    sa.Column("what", sa.Text, nullable=False, comment="in words, in the project's language"),
     sa.Column("at", sa.DateTime, nullable=False),
     sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
     sa.Column("sent_at", sa.DateTime),

@@ -19,6 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, HttpUrl
 
 from octo_dagster.destination import Secret
 from octo_dagster.errors import OctoError
+from octo_dagster.scoring.measures.segments import Language
+from octo_dagster.words import Speaker
 
 SECONDS = 10.0
 """How long a channel may take to answer. What it did not take is told again."""
@@ -37,15 +39,19 @@ class Letter:
     rule: str
     subject: str
     state: str
-    """firing, still firing, ok."""
+    """firing, still firing, ok; test, of a channel somebody tries."""
     what: str
+    """In words, in the project's language."""
     at: datetime
     link: str | None = None
+    language: Language = "en"
 
     @property
     def title(self) -> str:
-        said = {"firing": "Alert", "still firing": "Still", "ok": "Recovered"}
-        return f"{said.get(self.state, self.state)}: {self.subject}: {self.rule.replace('_', ' ')}"
+        kind, _, name = self.subject.partition(" ")
+        say = Speaker(self.language).say
+        words = {"state": self.state, "kind": kind, "rule": self.rule}
+        return say("alert.title", name=name, **{of: say(f"alert.{of}.{word}") for of, word in words.items()})
 
     @property
     def text(self) -> str:
@@ -128,7 +134,7 @@ class Email(Channel):
         try:
             with self.connected() as server:
                 self.hand_over(server, message)
-        except (smtplib.SMTPException, OSError) as wrong:
+        except (smtplib.SMTPException, OSError, UnicodeError) as wrong:  # a password of other than ASCII
             raise Untold(said(wrong)) from None
 
     def connected(self) -> smtplib.SMTP:

@@ -19,7 +19,6 @@ from octo_dagster.ops import alerts, runlog
 from octo_dagster.ops.backfill import Every, Past, Wish, table_name, work
 from octo_dagster.ops.backfill import backfill as worked_out
 from octo_dagster.ops.channels import Untold
-from octo_dagster.ops.rules import Alerts
 from octo_dagster.ops.status import Status
 from octo_dagster.ops.status import status as standings
 
@@ -75,7 +74,7 @@ def tell(
     project = Project.here()
     if test:
         try:
-            alerts.try_channel(Alerts.of(project), test, now())
+            alerts.try_channel(project, test, now())
         except Untold as wrong:
             raise ConfigError(f"alerts.yaml: channels.{test}: did not take it: {wrong}") from None
         return

@@ -6,9 +6,9 @@ import json
 import os
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field
@@ -21,6 +21,7 @@ from octo_dagster.ops.channels import AnyChannel
 from octo_dagster.ops.sizes import SPREAD, odd, sizes
 from octo_dagster.ops.status import Status, status
 from octo_dagster.sync import Share
+from octo_dagster.words import Speaker
 
 Rule = Literal["failed", "rejected", "unsettled", "full_resync", "volume", "stale", "source_rows", "audience"]
 HISTORY = 30
@@ -67,15 +68,24 @@ class Fact:
     rule: str
     subject: str
     fires: bool
-    what: str
-    """In words and numbers, without anything of a customer."""
-    todo: str = ""
-    """What to do while it fires."""
+    key: str
+    """Of the words `alert.KEY`, and while it fires `alert.KEY.todo`."""
+    values: Mapping[str, Any] = field(default_factory=dict)
+    """What the words want: numbers and names of files, nothing of a customer."""
 
     @property
-    def said(self) -> str:
-        """What is told of it."""
-        return f"{self.what} {self.todo}".strip() if self.fires else self.what
+    def told(self) -> str:
+        """What is kept of it, to be said in anybody's language: JSON."""
+        return json.dumps({"key": self.key, "fires": self.fires, "values": dict(self.values)})
+
+
+def said(told: str, speaker: Speaker) -> str:
+    """What was kept of a fact, in words; with what to do while it fires."""
+    kept = json.loads(told)
+    keys = [f"alert.{kept['key']}"]
+    if kept["fires"] and speaker.knows(f"{keys[0]}.todo"):
+        keys.append(f"{keys[0]}.todo")
+    return " ".join(speaker.say(key, **kept["values"]) for key in keys)
 
 
 def facts(project: Project, alerts: Alerts, now: datetime) -> list[Fact]:
@@ -88,98 +98,83 @@ def facts(project: Project, alerts: Alerts, now: datetime) -> list[Fact]:
 def looked_at(project: Project, alerts: Alerts, one: Status, now: datetime) -> Iterator[Fact]:
     """What can be said of one source, score or sync."""
     if one.good:
-        hours = (now - one.good).total_seconds() / 3600
-        yield Fact(
-            "stale", one.subject, one.stale, f"last went well {hours:,.1f} hours ago; {limit(one)}", LATE
-        )
+        hours, within = (span.total_seconds() / 3600 for span in (now - one.good, one.within))
+        ages = {"hours": round(hours, 1), "within": round(within, 1)}
+        yield Fact("stale", one.subject, one.stale, "stale", ages)
     if one.kind in ("source", "score") and one.outcome != "running":
         failed = one.outcome in ("failed", "interrupted")
-        what = f"{one.error}." if failed else "its last run went well."
-        yield Fact("failed", one.subject, failed, what, REMADE)
+        yield Fact("failed", one.subject, failed, "failed" if failed else "well", {"error": one.error})
     if one.kind == "source":
         yield from of_source(alerts, one)
     if one.kind == "sync":
         yield from of_sync(project, alerts, one)
 
 
-def limit(one: Status) -> str:
-    within = one.within.total_seconds() / 3600
-    return f"expected within {within:,.1f}."
-
-
-LATE = "See whether Dagster's daemon runs, and the last run's log."
-
-
 def of_source(alerts: Alerts, one: Status) -> Iterator[Fact]:
     if "rejected" in one.counts:
-        refused, rows = one.counts["rejected"], one.counts["rows"]
-        what, many = (
-            f"{refused:,} of {rows:,} rows break their contract.",
-            allowed(alerts.source_rows_over, rows),
-        )
-        yield Fact("source_rows", one.subject, refused > many, what, NAMED)
-
-
-NAMED = "`octo rejected` names each with its reason."
+        many = allowed(alerts.source_rows_over, one.counts["rows"])
+        fires = one.counts["rejected"] > many
+        yield Fact("source_rows", one.subject, fires, "source_rows", one.counts)
 
 
 def of_audiences(project: Project, alerts: Alerts) -> Iterator[Fact]:
     """Whether an audience is far from its usual size."""
     for name, (*before, size) in sizes(project).items():
         if before:
-            usual = statistics.median(before)
-            what, fires = (
-                f"{size:,} customers; usual are {usual:,.0f}.",
-                odd(size, before, alerts.volume_over),
-            )
-            yield Fact("audience", f"audience {name}", fires, what, MOVED)
-
-
-MOVED = "Its rule, a score's settings or a source may have changed; `octo audiences` shows who came and left."
+            fires = odd(size, before, alerts.volume_over)
+            values = {"n": size, "usual": round(statistics.median(before))}
+            yield Fact("audience", f"audience {name}", fires, "audience", values)
 
 
 def of_sync(project: Project, alerts: Alerts, one: Status) -> Iterator[Fact]:
     """A run under way says nothing yet of how it ends; what it sent is under way, and not unsettled."""
     if one.outcome in ("never", "running"):
         return
-    name, counts = one.name, one.counts
+    name, of = one.name, one.subject
     failed = one.outcome in ("failed", "interrupted")
-    yield Fact("failed", one.subject, failed, f"run {one.run} {one.outcome}.", REPAIR.format(name))
-    rejected, planned = counts.get("rejected", 0), counts.get("planned", 0)
-    what, todo = (
-        f"{rejected:,} of {planned:,} changes rejected by the tool.",
-        f"`octo log {name} --outcome rejected` says which and why.",
-    )
-    yield Fact("rejected", one.subject, rejected > allowed(alerts.rejected_over, planned), what, todo)
-    what, todo = f"{one.unsettled:,} calls were never answered.", f"`octo settle {name}` asks again."
-    yield Fact("unsettled", one.subject, one.unsettled > 0, what, todo)
-    full = bool(counts.get("full"))
-    what = f"{planned:,} changes planned in a {'full resync' if full else 'run that was no full resync'}."
-    yield Fact("full_resync", one.subject, full, what, "Nothing to do, if it was meant.")
-    yield from volume(project, alerts, one)
+    run = {"run": one.run, "sync": name}
+    yield Fact("failed", of, failed, f"sync_{one.outcome if failed else 'well'}", run)
+    yield Fact("unsettled", of, one.unsettled > 0, "unsettled", {"n": one.unsettled, "sync": name})
+    full = bool(one.counts.get("full"))
+    many = {"planned": one.counts.get("planned", 0)}
+    yield Fact("full_resync", of, full, "full_resync" if full else "no_resync", many)
+    yield from of_runs(project, alerts, one)
 
 
-REMADE = "`octo status` says since when, the run's page in Dagster where; `octo run --base` tries again."
-REPAIR = "`octo status` and the run's page in Dagster say why; `octo deliver {0}` tries again."
+def of_runs(project: Project, alerts: Alerts, one: Status) -> Iterator[Fact]:
+    """What one run is held against others for. One of a part of the base (an order of the live lane, a
+    careful try) has no usual volume, and no share of its few rows that would mean anything: its rejections
+    count with those of the last whole run."""
+    whole = whole_runs(project, one.name)
+    after = sa.select(RUNS.c.counts).where(RUNS.c.sync == one.name, RUNS.c.status != "running")
+    since = after.where(RUNS.c.started_at >= whole[0]["started_at"]) if whole else after
+    lately = [json.loads(row["counts"]) for row in project.ledger.read(since)]
+    rejected, planned = (sum(counts.get(name, 0) for counts in lately) for name in ("rejected", "planned"))
+    fires = rejected > allowed(alerts.rejected_over, planned)
+    values = {"rejected": rejected, "planned": planned, "sync": one.name}
+    yield Fact("rejected", one.subject, fires, "rejected", values)
+    yield from volume(alerts, one, whole)
 
 
-def volume(project: Project, alerts: Alerts, one: Status) -> Iterator[Fact]:
+def whole_runs(project: Project, sync: str) -> list[sa.RowMapping]:
+    """The last runs of the whole base that ended, newest first."""
+    mine = (RUNS.c.sync == sync) & (RUNS.c.status != "running") & RUNS.c.counts.not_like(PART)
+    query = sa.select(RUNS.c.started_at, RUNS.c.status, RUNS.c.counts).where(mine)
+    return project.ledger.read(query.order_by(RUNS.c.started_at.desc()).limit(HISTORY + 1))
+
+
+PART = '%"part": 1%'
+"""In the figures of a run of a part of the base."""
+
+
+def volume(alerts: Alerts, one: Status, whole: Sequence[sa.RowMapping]) -> Iterator[Fact]:
     """Whether the last run that was no full resync changed far more or fewer records than is usual."""
-    query = (
-        sa.select(RUNS.c.counts)
-        .where(RUNS.c.sync == one.name, RUNS.c.status == "done")
-        .order_by(RUNS.c.started_at.desc())
-        .limit(HISTORY + 1)
-    )
-    runs = [json.loads(row["counts"]) for row in project.ledger.read(query)]
-    planned = [counts.get("planned", 0) for counts in runs if not counts.get("full")]
-    if one.outcome == "done" and len(planned) > ENOUGH and not one.counts.get("full"):
-        last, usual = planned[0], statistics.median(planned[1:])
-        what, odd_one = (
-            f"{last:,} changes planned; usual are {usual:,.0f}.",
-            far(last, planned[1:], alerts.volume_over),
-        )
-        yield Fact("volume", one.subject, odd_one, what, f"`octo plan {one.name}` shows the next.")
+    told = [json.loads(run["counts"]) for run in whole if run["status"] == "done"]
+    planned = [counts.get("planned", 0) for counts in told if not counts.get("full")]
+    if whole and whole[0]["status"] == "done" and len(planned) > ENOUGH and not told[0].get("full"):
+        last, usual = planned[0], planned[1:]
+        values = {"planned": last, "usual": round(statistics.median(usual)), "sync": one.name}
+        yield Fact("volume", one.subject, far(last, usual, alerts.volume_over), "volume", values)
 
 
 def far(value: int, usual: Sequence[int], deviations: float) -> bool:

@@ -21,6 +21,7 @@ import sqlalchemy as sa
 from octo_dagster import steps
 from octo_dagster.config import Project
 from octo_dagster.delivery.ledger_tables import CHANGELOG, RUNS
+from octo_dagster.ops.status import look
 from octo_dagster.steps import STEPS
 
 SYNC_RUNS, SYNC_CHANGELOG, STEP_RUNS = "sync_runs", "sync_changelog", "step_runs"
@@ -194,6 +195,7 @@ def timed(row: dict[str, Any]) -> dict[str, Any]:
 
 def write_runs(project: Project) -> int:
     """The runs that ended, by name: one that began early may end late."""
+    look(project.ledger)
     kept = RUNS.c.started_at >= oldest(project)
     over = sa.select(RUNS).where(RUNS.c.status != "running", kept).order_by(RUNS.c.started_at)
     found = unwritten(project, SYNC_RUNS, over, RUNS.c.ended_at)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,7 +14,9 @@ import sqlalchemy as sa
 
 from octo_dagster import steps
 from octo_dagster.config import Project
+from octo_dagster.delivery.ledger import Ledger
 from octo_dagster.delivery.ledger_tables import BATCHES, RUNS, SNAPSHOT
+from octo_dagster.errors import Busy
 from octo_dagster.hours import due, patience
 from octo_dagster.ops.alert_tables import ALERTS, TABLES
 from octo_dagster.steps import STEPS
@@ -65,10 +68,11 @@ class Status:
 
 
 def status(project: Project, now: datetime) -> list[Status]:
-    """Every source, score and sync, in this order, each by name. Reads only; a project that never ran has it
-    all at `never`."""
+    """Every source, score and sync, in this order, each by name. Changes nothing but that whatever was killed
+    is `interrupted`; a project that never ran has it all at `never`."""
     firing = alerted(project)
     steps.look(project.ledger)
+    look(project.ledger)
     hours = {name: project.hours.get(name) for name in project.scores}
     return [
         *(of_source(project, name, now, firing) for name in project.intakes),
@@ -173,6 +177,14 @@ def written(project: Project, table: str) -> datetime | None:
         return None
     made = project.warehouse.table(table).history(1)[0]["timestamp"]
     return datetime.fromtimestamp(made / 1000, UTC).replace(tzinfo=None)
+
+
+def look(ledger: Ledger) -> None:
+    """Find the deliveries whose process was killed: nobody holds their sync's lock."""
+    for row in ledger.read(sa.select(RUNS.c.run, RUNS.c.sync).where(RUNS.c.status == "running")):
+        with suppress(Busy), ledger.lock(row["sync"]), ledger.engine.begin() as connection:
+            mine = (RUNS.c.run == row["run"]) & (RUNS.c.status == "running")
+            connection.execute(sa.update(RUNS).where(mine).values(status="interrupted"))
 
 
 def of_sync(project: Project, sync: Sync, now: datetime, firing: Firing) -> Status:

@@ -189,12 +189,18 @@ def test_when_it_runs_next(tool: World, served: Served) -> None:
 def test_alarms_stand_above_the_list(tool: World, served: Served) -> None:
     """What fires, in words, and what is older than its hours let it be, is said above the syncs with a link."""
     tool.have(rows(1, 2)).deliver()
-    fact = Fact("audience", "audience best", True, "<30> customers; usual are 100.", "See who left.")
-    alerts.watch(tool.project, now(), [fact])
+    sizes = Fact("audience", "audience best", True, "audience", {"n": 30, "usual": 1234})
+    failed = Fact("failed", "source shop", True, "failed", {"error": "<b>no</b>"})
+    alerts.watch(tool.project, now(), [sizes, failed])
     tool.say(fresh_within=0.000_000_1)
     cookies = {"octo_session": served.session(may_act=False), "octo_language": "en"}
     told = httpx2.get(f"{served.address}/syncs", cookies=cookies).text
     assert "What needs looking at" in told
     assert "nothing good since" in told
     assert '<a href="/audiences/best">best</a>: audience, ' in told
-    assert "&lt;30&gt; customers; usual are 100. See who left." in told
+    assert "30 customers; usual are 1,234. Its rule" in told
+    assert "source shop: failed, " in told
+    assert "&lt;b&gt;no&lt;/b&gt;" in told
+    said = httpx2.get(f"{served.address}/syncs", cookies={**cookies, "octo_language": "fr"}).text
+    assert "30 clients ; d&#39;habitude 1\N{NARROW NO-BREAK SPACE}234. Sa règle" in said
+    assert "source shop: échec, " in said

@@ -7,7 +7,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from assets.factory import definitions
+from assets.resources import Setup
 from connectors.sandbox.server import Sandbox
+from octo_dagster.config import Project
 from octo_dagster.ops import alerts
 from octo_dagster.ops.status import status
 from tests.stories.dagster_shop import TODAY, Shop
@@ -51,3 +54,36 @@ def test_a_failed_run_fires_and_the_sync_that_went_well_is_in_the_log(
         assert found["sync"].counts["planned"] == 4
         assert found["source"].counts["rejected"] == 0
         assert found["source"].counts["rows"] > 4
+
+
+SOURCE = """
+source: {type: push}
+tables:
+  orders:
+    from: orders
+    cursor: _post
+    columns: {order_id: id, customer_id: who, net_amount: total, ordered_at: at}
+"""
+
+
+def test_one_shops_orders_do_not_hide_that_anothers_fail(tmp_path: Path) -> None:
+    """A live run that failed fires until a run of the same source goes well, whatever those of others did."""
+    folder = tmp_path / "assets" / "sources"
+    folder.mkdir(parents=True)
+    for name in ("east", "west"):
+        (folder / f"{name}.yaml").write_text(SOURCE)
+    (tmp_path / "assets" / "alerts.yaml").write_text("steady: 0\n")
+    project = Project(tmp_path, tmp_path / ".octo")
+    made = definitions(Setup(project))
+    job = made.resolve_job_def("follow_orders")
+    with dg.DagsterInstance.ephemeral(str(tmp_path / "dagster")) as instance:
+
+        def after(source: str, status: dg.DagsterRunStatus) -> list[str]:
+            instance.create_run_for_job(job, tags={"octo/source": source}, status=status)
+            context = dg.build_sensor_context(instance=instance, repository_def=made.get_repository_def())
+            made.resolve_sensor_def("watch").evaluate_tick(context)
+            return [row["state"] for row in alerts.listed(project.ledger)]
+
+        assert after("east", dg.DagsterRunStatus.FAILURE) == ["firing"]
+        assert after("west", dg.DagsterRunStatus.SUCCESS) == ["firing"]
+        assert after("east", dg.DagsterRunStatus.SUCCESS) == ["ok"]

@@ -26,7 +26,7 @@ from octo_dagster.ops.rules import Fact
 
 NOW = datetime.fromisoformat("2026-11-22 12:00")
 PASSWORD = "correct horse"
-FIRES = Fact("failed", "sync crm", True, "run 1 failed")
+FIRES = Fact("failed", "job nightly", True, "job_failed", {"run": "1"})
 
 
 class Post:
@@ -116,7 +116,7 @@ def test_a_letter_is_signed_in_and_encrypted(tmp_path: Path, post: tuple[Post, i
     ((encrypted, people, letter),) = kept.got
     assert encrypted
     assert people == ["ops@example.com", "crm@example.com"]
-    assert "Subject: Alert: sync crm: failed" in letter
+    assert "Subject: Alert: job nightly: failed" in letter
     assert "Date: Sun, 22 Nov 2026 12:00:00 +0000" in letter
     assert "run 1 failed" in letter
 

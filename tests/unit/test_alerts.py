@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,10 @@ from octo_dagster.delivery.journal import unlogged
 from octo_dagster.delivery.plan import Line
 from octo_dagster.errors import ConfigError
 from octo_dagster.ops import alerts, runlog
-from octo_dagster.ops.channels import Untold
+from octo_dagster.ops.channels import Letter, Untold
 from octo_dagster.ops.rules import Alerts, Fact, far
 from octo_dagster.ops.status import status
+from octo_dagster.words import LANGUAGES, Speaker
 from tests.postgres import postgres
 
 __all__ = ["postgres"]
@@ -109,7 +110,10 @@ def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def failing(*, fires: bool) -> Fact:
-    return Fact("failed", "sync crm", fires, "run 1 failed" if fires else "run 2 done")
+    return Fact("failed", "job nightly", fires, *SAID[fires])
+
+
+SAID = {True: ("job_failed", {"run": "1"}), False: ("job_well", {"run": "2"})}
 
 
 def test_a_storm_is_one_message_and_one_recovery(tmp_path: Path, inbox: Inbox) -> None:
@@ -176,7 +180,7 @@ from octo_dagster.config import Project
 from octo_dagster.ops.alerts import settle
 from octo_dagster.ops.rules import Alerts, Fact
 project = Project(Path(sys.argv[1]), Path(sys.argv[1]) / ".octo")
-fact = Fact("failed", "sync crm", True, "run 1 failed")
+fact = Fact("failed", "job nightly", True, "job_failed", {"run": "1"})
 settle([fact], Alerts.of(project), project.ledger, datetime(2026, 11, 22, 12))
 os.kill(os.getpid(), 9)
 """
@@ -205,12 +209,14 @@ def test_slack_and_email_are_told_in_words(
         people = {"from": "octo@example.com", "to": ["ops@example.com"]}
         channels = {"slack": {"type": "slack", "url": {"env": "SLACK"}}, "mail": mail | people}
         made = project(tmp_path, inbox, channels=channels)
-        told = alerts.watch(made, NOW, [Fact("failed", "sync crm", True, "1 < 2 & so on")])
+        told = alerts.watch(
+            made, NOW, [Fact("failed", "job nightly", True, "failed", {"error": "1 < 2 & so on"})]
+        )
         server.shutdown()
         thread.join()
         assert (told.sent, told.waiting) == (2, 0)
         (letter,) = server.kept  # type: ignore[attr-defined]
-    assert "Subject: Alert: sync crm: failed" in letter
+    assert "Subject: Alert: job nightly: failed" in letter
     assert "1 < 2 & so on" in letter
     assert "1 &lt; 2 &amp; so on" in inbox.letters("/slack")[0]["text"]
 
@@ -231,7 +237,7 @@ def test_a_mistake_in_the_file_is_named(tmp_path: Path, inbox: Inbox) -> None:
     """An unknown rule, an unknown channel to test, and a channel that refuses are said."""
     with pytest.raises(ConfigError, match=r"alerts.yaml: rules"):
         Alerts.of(project(tmp_path, inbox, rules=["sometimes"]))
-    good = Alerts.of(project(tmp_path, inbox))
+    good = project(tmp_path, inbox)
     with pytest.raises(ConfigError, match="there are hook"):
         alerts.try_channel(good, "pager", NOW)
     inbox.answer = 500
@@ -262,10 +268,9 @@ def ran(made: Project, number: int, at: datetime, status: str = "done", **counts
     made.ledger.end_run(f"run{number}", status, {"planned": 100, **counts}, None)
 
 
-def test_what_runs_did_is_what_fires(tmp_path: Path, inbox: Inbox) -> None:
-    """Rejected over the share, a full resync, a volume far from usual, a failure and staleness: each from the
-    ledger's own runs, each gone when the next run is well."""
-    made = project(tmp_path, inbox, steady=0)
+def crm(folder: Path, inbox: Inbox) -> Project:
+    """A project with one sync, `customers`, whose alerts recover at once."""
+    made = project(folder, inbox, steady=0)
     sync = {
         "destination": {
             "type": "webhook",
@@ -276,29 +281,128 @@ def test_what_runs_did_is_what_fires(tmp_path: Path, inbox: Inbox) -> None:
         "fields": [{"from": "segment", "to": "segment"}],
         "fresh_within": 30,
     }
-    (tmp_path / "assets" / "syncs").mkdir()
-    (tmp_path / "assets" / "syncs" / "customers.yaml").write_text(yaml.safe_dump(sync))
+    (folder / "assets" / "syncs").mkdir()
+    (folder / "assets" / "syncs" / "customers.yaml").write_text(yaml.safe_dump(sync))
+    return made
+
+
+def firing(made: Project, at: datetime) -> set[str]:
+    """The rules that fire for the sync after a look."""
+    alerts.watch(made, at)
+    (one,) = status(made, at)
+    return set(one.alerts)
+
+
+def test_what_runs_did_is_what_fires(tmp_path: Path, inbox: Inbox) -> None:
+    """Rejected over the share, a full resync, a volume far from usual, a failure and staleness: each from the
+    ledger's own runs, each gone when the next run is well."""
+    made = crm(tmp_path, inbox)
     for number in range(10):
         ran(made, number, NOW + number * MINUTE)
     alerts.watch(made, NOW + 10 * MINUTE)
     assert alerts.listed(made.ledger) == []
 
-    def firing(at: datetime) -> set[str]:
-        alerts.watch(made, at)
-        (one,) = status(made, at)
-        return set(one.alerts)
-
     ran(made, 11, NOW + 11 * MINUTE, rejected=6)
-    assert firing(NOW + 11 * MINUTE) == {"rejected"}
+    assert firing(made, NOW + 11 * MINUTE) == {"rejected"}
     ran(made, 12, NOW + 12 * MINUTE, full=1, planned=5000)
-    assert firing(NOW + 12 * MINUTE) == {"full_resync"}
+    assert firing(made, NOW + 12 * MINUTE) == {"full_resync"}
     ran(made, 13, NOW + 13 * MINUTE, planned=900)
-    assert firing(NOW + 13 * MINUTE) == {"volume"}
+    assert firing(made, NOW + 13 * MINUTE) == {"volume"}
     ran(made, 14, NOW + 14 * MINUTE, "failed")
-    assert "failed" in firing(NOW + 14 * MINUTE)
+    assert "failed" in firing(made, NOW + 14 * MINUTE)
     ran(made, 15, NOW + 15 * MINUTE)
-    assert firing(NOW + 15 * MINUTE) == set()
-    assert firing(NOW + timedelta(hours=40)) == {"stale"}
+    assert firing(made, NOW + 15 * MINUTE) == set()
+    assert firing(made, NOW + timedelta(hours=40)) == {"stale"}
+
+
+def test_an_order_is_no_night(tmp_path: Path, inbox: Inbox) -> None:
+    """Runs of the live lane and careful tries are not what a night's volume is held against, nor held against
+    it; one refused row of theirs is a share of all since the night, many of them are told."""
+    made = crm(tmp_path, inbox)
+    for number in range(10):
+        ran(made, number, NOW + number * MINUTE, planned=100 + number)
+    for number in range(10, 50):
+        ran(made, number, NOW + number * MINUTE, planned=1, part=1, rejected=int(number == 20))
+    assert firing(made, NOW + 50 * MINUTE) == set()
+    ran(made, 51, NOW + 51 * MINUTE, planned=105)
+    assert firing(made, NOW + 51 * MINUTE) == set()
+    for number in range(60, 80):
+        ran(made, number, NOW + number * MINUTE, planned=1, part=1, rejected=1)
+    assert firing(made, NOW + 80 * MINUTE) == {"rejected"}
+    ran(made, 81, NOW + 81 * MINUTE, planned=5000)
+    assert firing(made, NOW + 81 * MINUTE) == {"volume"}
+
+
+DELIVERING = """
+import os, sys
+from pathlib import Path
+from octo_dagster.config import Project
+ledger = Project(Path(sys.argv[1]), Path(sys.argv[1]) / ".octo").ledger
+with ledger.lock("customers"):
+    ledger.begin_run("customers", "run2", "plan")
+    os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_delivery_that_is_killed_is_told(tmp_path: Path, inbox: Inbox) -> None:
+    """Nobody has to deliver again to learn that a run died; one that is under way is left alone."""
+    made = crm(tmp_path, inbox)
+    ran(made, 1, NOW)
+    with made.ledger.lock("customers"):
+        made.ledger.begin_run("customers", "run0", "plan")
+        assert firing(made, NOW) == set()
+    made.ledger.end_run("run0", "done", {}, None)
+    died = subprocess.run(
+        [sys.executable, "-c", DELIVERING, str(tmp_path)], env=dict(os.environ), check=False
+    )
+    assert died.returncode == -9
+    later = datetime.now(UTC).replace(tzinfo=None)
+    assert "failed" in firing(made, later)
+    (row,) = [one for one in alerts.listed(made.ledger) if one["rule"] == "failed"]
+    assert row["what"].startswith("Run run2 was interrupted. `octo status`")
+    runlog.write(made)
+    with made.warehouse.connect() as connection:
+        found = connection.sql("select run, status from sync_runs order by run").fetchall()
+    assert found == [("run0", "done"), ("run1", "done"), ("run2", "interrupted")]
+
+
+def test_what_is_no_more_fires_no_more(tmp_path: Path, inbox: Inbox) -> None:
+    """The alert of a sync that was renamed, or is muted from now on, does not stand for ever."""
+    made = crm(tmp_path, inbox)
+    ran(made, 1, NOW, "failed")
+    assert firing(made, NOW) == {"failed"}
+    syncs = tmp_path / "assets" / "syncs"
+    (syncs / "customers.yaml").rename(syncs / "people.yaml")
+    alerts.watch(Project(tmp_path, made.home), NOW + MINUTE)
+    assert alerts.listed(made.ledger) == []
+
+
+def test_a_french_project_is_told_in_french(tmp_path: Path, inbox: Inbox) -> None:
+    """What is told is in the project's language; a page asks in its visitor's."""
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets" / "project.yaml").write_text("language: fr\n")
+    made = crm(tmp_path, inbox)
+    ran(made, 1, NOW, "failed")
+    alerts.watch(made, NOW)
+    (letter,) = [one for one in inbox.letters() if one["rule"] == "failed"]
+    assert letter["what"].startswith("L'exécution run1 a échoué. `octo status`")
+    assert (letter["language"], letter["state"]) == ("fr", "firing")
+    told = Letter(**{**letter, "at": NOW})
+    assert told.title == "Alerte : synchronisation customers : échec"
+    (row,) = [one for one in alerts.listed(made.ledger) if one["rule"] == "failed"]
+    assert row["what"].startswith("Run run1 failed.")
+    alerts.try_channel(made, "hook", NOW)
+    assert Letter(**{**inbox.letters()[-1], "at": NOW}).title == "Essai : canal hook : les alertes arrivent"
+
+
+def test_every_alert_has_its_words() -> None:
+    """Each rule, and each state it can be in, has a name in both languages; what a fact wants to say is there."""
+    for language in LANGUAGES:
+        speaker = Speaker(language)
+        for rule in Alerts().rules:
+            assert speaker.say(f"alert.rule.{rule}")
+        for state in ("firing", "still firing", "ok", "test"):
+            assert speaker.say(f"alert.state.{state}")
 
 
 def test_every_run_is_in_the_warehouse_once(tmp_path: Path, inbox: Inbox) -> None:
@@ -308,8 +412,9 @@ def test_every_run_is_in_the_warehouse_once(tmp_path: Path, inbox: Inbox) -> Non
     made.ledger.begin_run("customers", "run2", "plan")
     lines = [Line(n, "added", f"k{n}", f"K{n}", {}, None, None, None) for n in range(3)]
     made.ledger.log("customers", "run1", [unlogged(line, "skipped", "because") for line in lines])
-    assert runlog.write(made) == (1, 3)
-    assert runlog.write(made) == (0, 0)
+    with made.ledger.lock("customers"):
+        assert runlog.write(made) == (1, 3)
+        assert runlog.write(made) == (0, 0)
     made.ledger.end_run("run2", "done", {"planned": 2}, None)
     made.ledger.log("customers", "run2", [unlogged(lines[0], "skipped", "because")])
     assert runlog.write(made) == (1, 1)

@@ -58,7 +58,7 @@ def syncs(request: Request) -> Response:
         hours={name: hours(project, sync) for name, sync in project.syncs.items()},
         dagster=Dagster.here(),
         alarms=[one for one in status(project, now()) if one.stale],
-        firing=[row for row in alerts.listed(project.ledger) if row["state"] == "firing"],
+        firing=[row for row in alerts.listed(project.ledger, speaker(request)) if row["state"] == "firing"],
     )
 
 
