@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 
 from octo_dagster.model import Fields, Value
+
+ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
 
 
 def differing(wanted: Fields, held: Fields, tolerances: Mapping[str, float] | None = None) -> tuple[str, ...]:
@@ -21,15 +24,23 @@ def differing(wanted: Fields, held: Fields, tolerances: Mapping[str, float] | No
 def missing(wanted: Fields, found: Fields) -> tuple[str, ...]:
     """The fields a destination does not hold as sent; one it does not mention is empty there.
 
-    The choices of a list come back in the vendor's order, so here order does not count; and a checkbox
-    that cannot be empty reads as false when it was emptied."""
+    The choices of a list come back in the vendor's order, so here order does not count; a checkbox that
+    cannot be empty reads as false when it was emptied; and an e-mail address is kept in lower case (HubSpot,
+    Klaviyo), so that its case does not count."""
     return tuple(name for name, value in wanted.items() if not stored(value, found.get(name)))
 
 
 def stored(value: Value, found: Value) -> bool:
     if isinstance(value, list) and isinstance(found, list):
         return sorted(value) == sorted(found)
-    return same(value, found) or (empty(value) and found is False)
+    return same(value, found) or (empty(value) and found is False) or same_address(value, found)
+
+
+def same_address(one: Value, other: Value) -> bool:
+    """Whether these are one e-mail address, whatever its capitals."""
+    if not (isinstance(one, str) and isinstance(other, str) and ADDRESS.fullmatch(one.strip())):
+        return False
+    return one.strip().lower() == other.strip().lower()
 
 
 def same(one: Value, other: Value, tolerance: float = 0) -> bool:

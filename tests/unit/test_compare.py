@@ -66,6 +66,9 @@ def test_what_is_missing_and_what_differs() -> None:
     assert differing({"a": None}, {}) == ("a",)
     assert missing({"a": None, "b": 1}, {}) == ("b",)
     assert differing({}, {"old": 1}) == ()
+    assert missing({"email": " Ada@Example.com"}, {"email": "ada@example.com"}) == ()
+    assert differing({"email": "Ada@Example.com"}, {"email": "ada@example.com"}) == ("email",)
+    assert missing({"note": "Ada at home"}, {"note": "ada at home"}) == ("note",)
     assert missing({"box": None, "choices": ["a", "b"]}, {"box": False, "choices": ["b", "a"]}) == ()
 
 

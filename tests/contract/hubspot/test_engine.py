@@ -143,6 +143,17 @@ def test_two_customers_who_became_one(shop: Patient) -> None:
     ]
 
 
+@pytest.mark.parametrize("kind", ["slow", "drop_after"])
+def test_an_address_in_capitals_is_no_drift(shop: Patient, kind: str) -> None:
+    """HubSpot keeps addresses in lower case: read back, by `verify` or after a lost reply, it is the one sent."""
+    shop.say(**BY_ID | {"verify": 1.0}).sandbox.fault("hubspot", kind, path="upsert$")
+    report = shop.have([row(1, email="Ada@Example.com"), row(2)]).deliver()
+    assert (report.tally.accepted, report.exit_code, shop.plan().changes) == (2, 0, 0)
+    assert report.verified is not None
+    assert (report.verified.compared, report.verified.drifts) == (2, ())
+    assert set(shop.held()) == {"ada@example.com", "customer2@example.com"}
+
+
 @pytest.mark.parametrize("leaves", [1, 2])
 def test_who_leaves_takes_nothing_of_whom_he_was_merged_with(shop: Patient, leaves: int) -> None:
     """Of two customers who became one contact the one who stays is written again, and is whole in the end."""
