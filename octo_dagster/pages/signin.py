@@ -37,11 +37,12 @@ def sign_in(
     key: Annotated[str, Form(max_length=200)] = "",
     next: Annotated[str, Form(max_length=2_000)] = "/",  # noqa: A002 - the form's field
 ) -> Response:
-    """A session for who has a key; a wrong one is told nothing more, and not too often."""
+    """A session for who has a key; who has a wrong one is told nothing more, and after some to wait. A right
+    key never waits: behind a proxy that is not known as one, all visitors have one address."""
     held, address = sessions(request), request.client.host if request.client else ""
-    if held.waits(address):
-        return shown(request, "templates/signin.html", 429, next=inside(next), problem="signin.wait")
     token = held.by_key(key.strip())
+    if token is None and held.waits(address):
+        return shown(request, "templates/signin.html", 429, next=inside(next), problem="signin.wait")
     if token is None:
         held.missed(address)
         return shown(request, "templates/signin.html", 403, next=inside(next), problem="signin.wrong")

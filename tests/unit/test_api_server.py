@@ -12,6 +12,9 @@ from typing import ClassVar
 
 import pytest
 import uvicorn
+from starlette.responses import PlainTextResponse
+from starlette.testclient import TestClient
+from starlette.types import Receive, Scope, Send
 
 from octo_dagster.api.app import app
 from octo_dagster.api.keys import Keys
@@ -146,3 +149,23 @@ def test_nothing_personal_is_written_down(server: tuple[int, str], caplog: pytes
             assert link.recv(65_536)
     assert "example.com" not in caplog.text
     assert server[1] not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("proxies", "seen"), [(None, "203.0.113.9"), ("10.0.0.7", "127.0.0.1"), ("127.0.0.0/8", "203.0.113.9")]
+)
+def test_only_a_known_proxy_says_for_whom_it_asks(
+    monkeypatch: pytest.MonkeyPatch, proxies: str | None, seen: str
+) -> None:
+    """A proxy on this machine is believed; when others are named, only they are."""
+    monkeypatch.delenv("FORWARDED_ALLOW_IPS", raising=False)
+    if proxies is not None:
+        monkeypatch.setenv("FORWARDED_ALLOW_IPS", proxies)
+
+    async def mirror(scope: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse(scope["client"][0])(scope, receive, send)
+
+    made = settings(mirror)
+    made.load()
+    client = TestClient(made.loaded_app, client=("127.0.0.1", 5))
+    assert client.get("/", headers={"x-forwarded-for": "198.51.100.1, 203.0.113.9"}).text == seen
