@@ -80,15 +80,18 @@ def test_pages_skip_nobody(shop: Served) -> None:
 
 
 def test_the_file_holds_what_is_filtered(shop: Served) -> None:
-    """The download has every row of the filter, of the chosen columns; a text that a spreadsheet would reckon
-    with is told as text."""
+    """The download has every row of the filter, of the chosen columns, as the visitor's Excel opens it: `;` and
+    a comma in numbers in French; telephones as they are dialled."""
     cookies = {"octo_session": shop.session()}
-    address = f"{shop.address}/customers.csv?where=orders:gte:15&columns=customer_id,phone,orders"
-    told = httpx2.get(address, cookies=cookies).content.decode("utf-8-sig")
-    rows = list(csv.DictReader(io.StringIO(told)))
-    (many,) = ask(shop, "select count(*) from customer_profile where orders >= 15")
-    assert len(rows) == many
-    assert rows[0]["phone"].startswith("+33")
+    address = f"{shop.address}/customers.csv?where=orders:gte:15&columns=customer_id,phone,orders,revenue"
+    query = "select customer_id, phone, orders::text, revenue::text from customer_profile where orders >= 15"
+    with shop.project.warehouse.connect() as connection:
+        there = set(connection.sql(query).fetchall())
+    for language, between, point in (("en", ",", "."), ("fr", ";", ",")):
+        told = httpx2.get(f"{address}&lang={language}", cookies=cookies).content.decode("utf-8-sig")
+        _, *rows = csv.reader(io.StringIO(told), delimiter=between)
+        assert {(*row[:3], row[3].replace(point, ".")) for row in rows} == there
+        assert rows[0][1].startswith("+33")
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from octo_dagster.spreadsheet import harmless
+from octo_dagster.spreadsheet import harmless, line
 
 
 @pytest.mark.parametrize(
@@ -48,3 +50,11 @@ def test_a_formula_is_a_text(value: str) -> None:
 def test_what_is_none_stays(value: Any) -> None:
     """Telephones, other texts and numbers are as they were."""
     assert harmless(value) == value
+
+
+def test_a_line_is_as_its_languages_excel_expects() -> None:
+    """In French `;` parts the columns and a comma a number; in English `,` and a point; formulas are texts in
+    both, and a text with a point keeps it."""
+    told = (Decimal("12.50"), -0.5, True, None, "v1.2", "=1", 3, date(2026, 11, 23))
+    assert line(told, "fr") == "12,50;-0,5;VRAI;;v1.2;'=1;3;2026-11-23\r\n"
+    assert line(told, "en") == "12.50,-0.5,True,,v1.2,'=1,3,2026-11-23\r\n"

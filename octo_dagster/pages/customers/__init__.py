@@ -138,7 +138,8 @@ def narrow(
 def as_file(request: Request) -> Response:
     """Everything that is filtered, as a file for a spreadsheet."""
     try:
-        parts = listing.as_file(board(request), from_address(request), kept(request))
+        language = speaker(request).language
+        parts = listing.as_file(board(request), from_address(request), kept(request), language)
     except BadQuery as wrong:
         raise HTTPException(409, said(request, str(wrong))) from None
     headers = {"content-disposition": 'attachment; filename="customers.csv"'}

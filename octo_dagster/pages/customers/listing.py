@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +15,7 @@ from octo_dagster.pages.kept import Kept
 from octo_dagster.scoring.profile import TABLE as PROFILE
 from octo_dagster.serving.reading import Ambiguous
 from octo_dagster.serving.tables import BadQuery, beyond, filters, known, plain, quoted
-from octo_dagster.spreadsheet import harmless
+from octo_dagster.spreadsheet import MARK, line
 
 ON_A_PAGE = 50
 MOST_FILTERS = 20
@@ -161,22 +159,17 @@ def place(row: Row, order: Sequence[tuple[str, bool]]) -> str:
     return json.dumps([None if row[name] is None else str(plain(row[name])) for name, _ in order])
 
 
-def as_file(board: Board, asked: Asked, kept: Kept) -> Iterator[str]:
-    """All pages as CSV, by and by. BadQuery before the first line."""
+def as_file(board: Board, asked: Asked, kept: Kept, language: str) -> Iterator[str]:
+    """All pages as CSV, as Excel expects it in that language, by and by. BadQuery before the first line."""
     there, question = board.columns(PROFILE), opened(asked, kept)
     columns = chosen(question, there)
     told, values = conditions(board, question)
-    sql = select(columns, told, ordered(question.sort, there))
-    return lines(board, columns, sql, values)
+    return lines(board, columns, select(columns, told, ordered(question.sort, there)), values, language)
 
 
-def lines(board: Board, columns: Sequence[str], sql: str, values: Sequence[Any]) -> Iterator[str]:
-    yield "\N{ZERO WIDTH NO-BREAK SPACE}" + line(columns)  # by which a spreadsheet knows that it is UTF-8
+def lines(
+    board: Board, columns: Sequence[str], sql: str, values: Sequence[Any], language: str
+) -> Iterator[str]:
+    yield MARK + line(columns, language)
     for rows in board.parts(sql, values):
-        yield "".join(line([harmless(value) for value in row]) for row in rows)
-
-
-def line(cells: Sequence[Any]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\r\n").writerow(cells)
-    return text.getvalue()
+        yield "".join(line(one, language) for one in rows)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -16,7 +15,7 @@ from octo_dagster.pages.render import board, speaker
 from octo_dagster.pages.scores.labels import Labels, in_force
 from octo_dagster.pages.scores.links import is_, people
 from octo_dagster.pages.scores.sheet import absent, sheet
-from octo_dagster.spreadsheet import harmless
+from octo_dagster.spreadsheet import MARK, line
 from octo_dagster.words import Speaker
 
 router = APIRouter()
@@ -80,7 +79,7 @@ def export(request: Request) -> Response:
     most = told.one("select count(*) filter (where is_in_top) as n from reactivation")["n"]
     text = written(listed(told, most, 0), said, Labels(told, said.language, *SCORES))
     name = {"content-disposition": 'attachment; filename="calls.csv"'}
-    return Response(text.encode("utf-8-sig"), media_type="text/csv; charset=utf-8", headers=name)
+    return Response(text, media_type="text/csv; charset=utf-8", headers=name)
 
 
 def priced(told: Board, sql: str) -> str:
@@ -108,20 +107,11 @@ def listed(told: Board, most: int, skip: int) -> list[Row]:
 
 def written(rows: list[Row], said: Speaker, label: Labels) -> str:
     """The rows as CSV, headed in the reader's language."""
-    out = io.StringIO()
-    sheet = csv.writer(out, delimiter=";" if said.language == "fr" else ",", lineterminator="\r\n")
-    sheet.writerow([said.say(f"calls.column.{name}") for name in EXPORT])
-    for row in rows:
-        told = {**row, "passive_because": label(row["passive_because"])}
-        sheet.writerow([cell(told[name], said) for name in EXPORT])
-    return out.getvalue()
+    head = line((said.say(f"calls.column.{name}") for name in EXPORT), said.language)
+    told = ({**one, "passive_because": label(one["passive_because"])} for one in rows)
+    return MARK + head + "".join(line((day(one[name]) for name in EXPORT), said.language) for one in told)
 
 
-def cell(value: Any, said: Speaker) -> str:
-    """A value as spreadsheets take it; a text that is no formula, but for telephones, which are dialled."""
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        text = str(value)[:10] if hasattr(value, "year") else str(value)
-        return text.replace(".", ",") if said.language == "fr" else text
-    return str(harmless(value))
+def day(value: Any) -> Any:
+    """A moment as its day, which is enough on the telephone; anything else as it is."""
+    return value.date() if isinstance(value, datetime) else value
