@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections import Counter
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from octo_dagster.cli import app
 from octo_dagster.config import Project
 from octo_dagster.errors import Busy, ConfigError
 from octo_dagster.ops.backfill import Every, Wish, backfill, work
+from octo_dagster.pages.board import Board
+from octo_dagster.pages.scores.ends import days_of, ends
+from octo_dagster.pages.scores.movement import flowed, known
 from octo_dagster.scoring import compute as scoring
 from tests.orders import rows_of
 from tests.scoring_cases import arrow
@@ -163,3 +167,27 @@ def test_the_command_says_what_it_did(tmp_path: Path, monkeypatch: pytest.Monkey
     assert (first.exit_code, second.exit_code) == (0, 0)
     assert "│ rfm_past │ 2    │ 2024-02-29 │ 2024-03-31 │ 22" in first.output
     assert '"done_before": 2' in second.output
+
+
+def test_the_page_of_movement_knows_the_days_that_were_worked_out(tmp_path: Path) -> None:
+    """Beside the periods of `rfm_history` it takes any day of a backfill, each customer once, in the segment he
+    was in; days of other settings are of other segments, and are left out."""
+    made = shop(tmp_path)
+    for name in ("rfm", "rfm_history"):
+        scoring.run(made.scores[name], made.warehouse, TODAY)
+    monthly = {row["period_end"] for row in rows_of(made.warehouse, "rfm_history")}
+    backfill(made, work(made, Wish(("rfm",), date(2024, 3, 18), date(2024, 4, 30), Every.WEEK), TODAY))
+    backfill(made, work(made, Wish(("rfm",), date(2024, 4, 1), date(2024, 4, 30)), TODAY))
+    weeks = {date(2024, 3, 24), date(2024, 3, 31), *(date(2024, 4, day) for day in (7, 14, 21, 28))}
+    board = Board(made)
+    assert ends(board) == sorted(monthly | weeks)
+    period = (date(2024, 3, 24), date(2024, 4, 30))
+    then = {row["customer_id"]: row["rfm_segment"] for row in past(made, "rfm")[period[0]]}
+    now = {row["customer_id"]: row["rfm_segment"] for row in past(made, "rfm")[period[1]]}
+    expected = Counter((then.get(who), now.get(who)) for who in {*then, *now})
+    moved = {(flow.was, flow.now): flow.customers for flow in flowed(board, period, known(board))}
+    assert moved == expected
+    counts = board.select(f"select day, count(*) as n from ({days_of(board, ends(board))}) group by day")
+    assert {row["day"]: row["n"] for row in counts}[period[1]] == len(now)
+    (tmp_path / "assets" / "scores" / "rfm.yaml").write_text("bins: 3\n")
+    assert ends(Board(Project(tmp_path, made.home))) == sorted(monthly)

@@ -1,4 +1,4 @@
-"""Movement between RFM segments: from which to which, in the last days or between two periods' ends."""
+"""Movement between RFM segments: from which to which, in the last days or between any two days known."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from octo_dagster.ops.backfill import Every
+from octo_dagster.ops.backfill import ends as ends_period
 from octo_dagster.pages.board import Board, Row
 from octo_dagster.pages.page import Page
 from octo_dagster.pages.render import board, speaker
+from octo_dagster.pages.scores.ends import days_of, ends
 from octo_dagster.pages.scores.heat import lines
 from octo_dagster.pages.scores.labels import Labels, in_force
 from octo_dagster.pages.scores.links import here, is_, people
@@ -30,19 +33,20 @@ select case when from_place = 0 then null else from_segment end as was,
     case when to_place = 0 then null else to_segment end as now, customers, revenue
 from rfm_transitions order by customers desc, was, now"""
 BETWEEN = """
-with earlier as (select customer_id, rfm_segment as was from rfm_history where period_end = $since),
-    later as (select h.customer_id, h.rfm_segment as now, {revenue} as revenue
-              from rfm_history as h {joined} where h.period_end = $until)
+with days as ({days}), earlier as (select customer_id, segment as was from days where day = $since),
+    later as (select h.customer_id, h.segment as now, {revenue} as revenue
+              from days as h {joined} where h.day = $until)
 select was, now, count(*) as customers, sum(revenue) as revenue
 from earlier full join later using (customer_id) group by all order by customers desc, was, now"""
 """Revenue is joined to one end before the ends are joined: half the time of doing it after."""
 MOVED = """
-select customer_id from (select customer_id, rfm_segment as was from rfm_history where period_end = $since)
-full join (select customer_id, rfm_segment as now from rfm_history where period_end = $until)
+with days as ({days})
+select customer_id from (select customer_id, segment as was from days where day = $since)
+full join (select customer_id, segment as now from days where day = $until)
 using (customer_id) where was is not distinct from $was and now is not distinct from $now"""
-ENDS = "select distinct period_end as day from rfm_history order by 1"
-SIZES = """select period_end as day, rfm_segment as segment, count(*) as customers
-           from rfm_history group by all order by all"""
+SIZES = "select day, segment, count(*) as customers from ({days}) group by all order by all"
+BARS = 60
+"""Days in the chart; of more, those that end a month."""
 WAYS = ("up", "down", "aside", "stayed", "new", "gone")
 FLOWS = 12
 """Moves in the table of the largest."""
@@ -77,19 +81,19 @@ def movement(request: Request, since: date | None = None, until: date | None = N
     told = board(request)
     if (instead := absent(request, "movement", *SCORES)) is not None:
         return instead
-    ends = [row["day"] for row in told.select(ENDS)] if told.has("rfm_history") else []
-    period = chosen(ends, since, until, lately=told.has("rfm_transitions"))
+    days = ends(told)
+    period = chosen(days, since, until, lately=told.has("rfm_transitions"))
     places = known(told)
     flows = flowed(told, period, places)
     label = Labels(told, speaker(request).language, *SCORES)
     return sheet(
         request, "scores/movement.html", "movement", *SCORES,
-        ends=ends, period=period, days=in_force(told, "rfm_transitions").get("days"),
+        ends=days, period=period, days=in_force(told, "rfm_transitions").get("days"),
         ways={way: tally(flows, way) for way in WAYS}, people=sum(flow.customers for flow in flows),
         across=[label(one) or speaker(request).say("movement.gone") for one in order(places, flows)[1]],
         rows=matrix(flows, places, lambda one: label(one) or speaker(request).say("movement.new")),
         flows=[flow for flow in flows if flow.was != flow.now][:FLOWS],
-        sizes=sizes(told, places, label) if ends else None,
+        sizes=sizes(told, charted(days), places, label) if days else None,
     )  # fmt: skip
 
 
@@ -99,23 +103,24 @@ def who(
 ) -> Response:
     """The customers of one cell between two periods' ends."""
     told = board(request)
-    if not told.has("rfm_history") or skip < 0:
+    if not {since, until} <= {*ends(told)} or skip < 0:
         raise HTTPException(404)
     say, label = speaker(request), Labels(told, speaker(request).language, *SCORES)
     names = [label(was) or say.say("movement.new"), label(now) or say.say("movement.gone")]
     title = say.say("movement.who", was=names[0], now=names[1], since=since, until=until)
     asked = {"since": since, "until": until, "was": was, "now": now}
     back = here("/movement", since=since, until=until)
-    return listed(request, "movement", Chosen(MOVED, asked, title, back, "/movement/who", asked), skip)
+    moved = MOVED.format(days=days_of(told, (since, until)))
+    return listed(request, "movement", Chosen(moved, asked, title, back, "/movement/who", asked), skip)
 
 
-def chosen(ends: Sequence[date], since: date | None, until: date | None, *, lately: bool) -> Period | None:
+def chosen(days: Sequence[date], since: date | None, until: date | None, *, lately: bool) -> Period | None:
     """The two periods' ends asked for, the earlier first; None for the last days. 404 for one there is not.
     Without the table of the last days, the last two ends."""
     if since is None and until is None:
-        return None if lately or len(ends) < 2 else (ends[-2], ends[-1])
-    first, last = since or ends[0], until or ends[-1]
-    if not {first, last} <= {*ends}:
+        return None if lately or len(days) < 2 else (days[-2], days[-1])
+    first, last = (since or days[0], until or days[-1]) if days else (None, None)
+    if first is None or last is None or not {first, last} <= {*days}:
         raise HTTPException(404)
     return min(first, last), max(first, last)
 
@@ -141,6 +146,7 @@ def moves(told: Board, period: Period | None) -> list[Row]:
     priced = told.has("rfm")
     sql = BETWEEN.format(
         revenue="rfm.rfm_revenue" if priced else "null",
+        days=days_of(told, period),
         joined="left join rfm on rfm.customer_id = h.customer_id" if priced else "",
     )
     return told.select(sql, dict(zip(("since", "until"), period, strict=True)))
@@ -203,10 +209,14 @@ def matrix(flows: Sequence[Flow], places: Mapping[At, str], name: Any) -> Any:
     return lines(counts, down, across, lambda was, now: links.get((was, now)), name)
 
 
-def sizes(told: Board, places: Mapping[At, str], label: Labels) -> Mapping[str, Any]:
-    """The chart of how large the segments were at each period's end."""
-    rows = told.select(SIZES)
-    days = sorted({row["day"] for row in rows})
+def charted(days: Sequence[date]) -> Sequence[date]:
+    """The days a chart has room for: of very many those that end a month."""
+    return days if len(days) <= BARS else [day for day in days if ends_period(day, Every.MONTH)][-BARS:]
+
+
+def sizes(told: Board, days: Sequence[date], places: Mapping[At, str], label: Labels) -> Mapping[str, Any]:
+    """The chart of how large the segments were on these days."""
+    rows = told.select(SIZES.format(days=days_of(told, days))) if days else []
     counts = {(row["day"], row["segment"]): row["customers"] for row in rows}
     names = ranked_by(places, {row["segment"] for row in rows})
     series = [
