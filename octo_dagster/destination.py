@@ -127,6 +127,11 @@ class Destination(BaseModel, ABC, Generic[ApiT]):
         """Why this field cannot be the key here, for the sync's file to be refused; None when it can."""
         return None
 
+    def subscribes(self) -> bool:
+        """Whether somebody new may be written to from then on, on Octo's word: a sync must then say by which
+        column of `consent`."""
+        return False
+
     def alone(self) -> str | None:
         """What only one delivery at a time may write to, whatever its sync, by a name fit for a file; None
         where several may write at once."""

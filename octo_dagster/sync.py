@@ -151,6 +151,8 @@ class Sync(Frozen):
             raise ValueError(f"fields: {self.key.to} is the key and cannot be mapped again")
         if problem := self.destination.key_problem(self.key.to):
             raise ValueError(f"key.to: {problem}")
+        if self.destination.subscribes() and not self.consent:
+            raise ValueError("consent: say which column tells who opted in: whoever is new is subscribed")
         if self.mode not in self.destination.modes:
             raise ValueError(f"mode: {self.destination.type} cannot {self.mode}")
         if self.on_remove and self.on_remove not in self.destination.removals:

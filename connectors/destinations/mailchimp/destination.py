@@ -9,7 +9,7 @@
 Consent stays the person's. A status is only ever said for somebody new (`status_if_new`), so nobody there
 is subscribed, unsubscribed or asked to confirm; an archived person, whom Mailchimp would take for new, is
 looked for first and left alone. `new_members: subscribed` says that everyone this sync sends has opted in
-with you: give it a `consent` column. Nobody is deleted; archived are only those Octo made, while they still
+with you: it needs a `consent` column. Nobody is deleted; archived are only those Octo made, while they still
 are what Octo made of them.
 
 The batch call takes `status_if_new` and `tags` though the published schema of it lists neither: the first is
@@ -71,6 +71,9 @@ class Mailchimp(Destination[Api]):
 
     def key_problem(self, key_field: str) -> str | None:
         return None if key_field == fields.KEY else f"must be {fields.KEY}"
+
+    def subscribes(self) -> bool:
+        return self.new_members == "subscribed"
 
     def hosts(self) -> Mapping[str, str]:
         return {self.site: "mailchimp"}

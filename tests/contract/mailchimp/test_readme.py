@@ -13,6 +13,7 @@ import yaml
 
 from connectors.sandbox.mailchimp.audience import Audience
 from connectors.sandbox.server import Sandbox
+from octo_dagster.errors import ConfigError
 from tests.vendors.mailchimp import MAILCHIMP
 from tests.world import World
 
@@ -84,6 +85,15 @@ def test_the_columns_shown_make_nobody(shop: World, audience: Audience) -> None:
     ((email, member),) = ((one.email, one) for one in audience.members.values())
     assert (email, member.status, member.tags) == ("customer2@shop.example", "unsubscribed", [])
     assert member.merge["RFM_SEG"] == "best"
+
+
+def test_nobody_is_subscribed_without_a_column_of_consent(shop: World) -> None:
+    """A file that subscribes whoever is new, and says nothing of who opted in, is refused before any call."""
+    said = {name: value for name, value in SHOWN["mailchimp_customers"].items() if name != "consent"}
+    shop.said.clear()
+    with pytest.raises(ConfigError, match="consent: say which column tells who opted in"):
+        shop.say(**said).deliver()
+    assert shop.sandbox.calls("mailchimp") == []
 
 
 def test_every_file_shown_is_tried() -> None:
