@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
+
 from connectors.destinations.hubspot.destination import HubSpot
 from connectors.sandbox.hubspot.account import Account, Contact
 from connectors.sandbox.server import Sandbox
@@ -23,6 +25,12 @@ TYPES = {
 }
 BY_ID = {"id_property": "octo_id", "list": None}
 BY_EMAIL = {"list": None}
+OK, NO, UNSENT = Outcome.ACCEPTED, Outcome.REJECTED, Outcome.UNSENT
+by_email = pytest.mark.parametrize("front", [BY_EMAIL], indirect=True)
+either_way = pytest.mark.parametrize("front", [BY_ID, BY_EMAIL], indirect=True, ids=["id", "email"])
+with_list = pytest.mark.parametrize(
+    "front", [{**BY_ID, "list": "Best"}, {"list": "Best"}], indirect=True, ids=["id", "email"]
+)
 
 
 class Front:

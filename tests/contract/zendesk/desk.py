@@ -17,6 +17,8 @@ from octo_dagster.delivery.pace import UNPACED
 from octo_dagster.model import Batch, Change, Fields, FieldType, Op, Receipt
 from tests.vendors.zendesk import ZENDESK
 
+ADA: Fields = {"name": "Ada", "rfm": "champion"}
+BOB: Fields = {"name": "Bob", "rfm": "lost"}
 TYPES = {
     "rfm": FieldType.TEXT,
     "spent": FieldType.DECIMAL,
