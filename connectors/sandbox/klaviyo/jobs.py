@@ -10,7 +10,8 @@ from typing import Any
 
 from werkzeug.wrappers import Request
 
-from connectors.sandbox.klaviyo.account import MOST_BYTES, Account, check_shape, check_values
+from connectors.sandbox.klaviyo.account import MOST_BYTES, Account, check_values
+from connectors.sandbox.klaviyo.shape import check_shape
 from connectors.sandbox.klaviyo.wire import SITE, Refused, Row, data_of, invalid, stamp
 
 MOST_ROWS = 10_000

@@ -7,8 +7,9 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from connectors.sandbox.klaviyo.account import Account, Profile, check_shape, check_values
+from connectors.sandbox.klaviyo.account import Account, Profile, check_values
 from connectors.sandbox.klaviyo.quota import LISTS
+from connectors.sandbox.klaviyo.shape import check_shape
 from connectors.sandbox.klaviyo.wire import SITE, chosen, data_of, ids_of, invalid, ordered, paged, said
 from connectors.sandbox.twin import Twin, route
 
