@@ -61,7 +61,7 @@ def test_filters_by_any_column(shop: Served, visit: Visit) -> None:
     )
     expect(page.get_by_role("status")).to_contain_text(f"{both} customers")
     assert "c1" not in page.url.partition("~")[0]
-    through(page.get_by_role("link", name="Remove the filter email starts with c1"))
+    through(page.get_by_role("link", name="Remove the filter E-mail starts with c1"))
     (one,) = ask(shop, "select count(*) from customer_profile where orders >= 10")
     expect(page.get_by_role("status")).to_contain_text(f"{one} customers")
 
@@ -115,7 +115,7 @@ def test_one_customers_story(shop: Served, visit: Visit) -> None:
     )
     page = visit(shop, f"/customers/{customer}")
     assert str(orders) in page.locator(".tile").first.inner_text()
-    rfm = page.get_by_role("article").filter(has=page.get_by_role("heading", name="rfm", exact=True))
+    rfm = page.get_by_role("article").filter(has=page.get_by_role("heading", name="RFM", exact=True))
     expect(rfm).to_contain_text(segment)
     (bought,) = ask(shop, f"select count(*) from orders where customer_id = '{customer}'")
     assert page.locator(".timeline .order").count() == bought
@@ -144,3 +144,28 @@ def test_nobody_is_a_page_of_his_own(shop: Served) -> None:
     """A customer who is not there is said to be not there."""
     reply = httpx2.get(f"{shop.address}/customers/nobody", cookies={"octo_session": shop.session()})
     assert reply.status_code == 404
+
+
+def test_people_read_their_own_words(shop: Served, visit: Visit) -> None:
+    """In French the list and a customer's page name columns, scores and labels in French; what has no word of
+    its own goes by its name, and a filter still finds what the table holds."""
+    page = visit(
+        shop, "/customers?where=rfm_segment:eq:Best active customers&columns=rfm_segment,orders,rfm_recency"
+    )
+    page.goto(f"{page.url}&lang=fr")
+    assert page.locator("thead th").all_inner_texts() == ["Segment", "Commandes", "rfm_recency"]
+    (many,) = ask(shop, "select count(*) from customer_profile where rfm_segment = 'Best active customers'")
+    assert page.locator("tbody tr").count() == min(many, 50)
+    assert set(column(page, 1)) == {"Meilleurs clients actifs"}
+    expect(page.locator(".chips")).to_contain_text("Segment est Meilleurs clients actifs")
+    through(page.locator("tbody a").first)
+    expect(page.locator(".badge", has_text="Segment : Meilleurs clients actifs")).to_be_visible()
+    expect(page.get_by_role("heading", name="Rythme d'achat")).to_be_visible()
+
+
+def test_audiences_on_a_phone_show_their_sizes(shop: Served, visit: Visit) -> None:
+    """A phone shows each audience as a card, its size in sight without scrolling sideways."""
+    page = visit(shop, "/audiences", phone=True)
+    size = page.locator("td[data-label=Customers]").first.bounding_box()
+    assert size is not None
+    assert 0 <= size["x"] < size["x"] + size["width"] <= 390

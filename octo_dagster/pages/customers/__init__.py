@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from functools import partial
+from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Form, Query, Request
@@ -15,14 +16,20 @@ from octo_dagster.pages.customers.listing import Asked
 from octo_dagster.pages.page import Page
 from octo_dagster.pages.render import board, kept, speaker
 from octo_dagster.pages.render import page as shown
+from octo_dagster.pages.scores.labels import Labels
 from octo_dagster.scoring.profile import FIGURES
 from octo_dagster.scoring.profile import TABLE as PROFILE
 from octo_dagster.scoring.rules import kind
 from octo_dagster.serving.tables import BadQuery, filters
+from octo_dagster.words import Speaker
 
 router = APIRouter()
 page = Page("customers", "/customers", router, "people", 10)
 
+LABELLED = ("rfm_segment", "rfm_trend", "rfi_label", "promophilia_class", "pressure_position", "scenario")
+"""Columns of labels: what one looks for first, told in the visitor's language."""
+SCORES = ("rfm", "rfm_trend", "rhythm", "promotion_sensitivity", "marketing_pressure")
+"""Whose settings name them."""
 OPERATORS = ("eq", "ne", "gte", "lte", "gt", "lt", "starts", "in", "null")
 
 
@@ -36,6 +43,7 @@ def customers(request: Request) -> Response:
         found, problem = listing.listed(told, question, kept(request)), None
     except BadQuery as wrong:
         found, problem = listing.Listed((), (), None, 0), str(wrong)
+    spoken = words(request, told)
     return shown(
         request,
         "customers/list.html",
@@ -43,7 +51,7 @@ def customers(request: Request) -> Response:
         asked=question,
         found=found,
         problem=said(request, problem),
-        spelled=[spelled(request, text) for text in question.where],
+        spelled=[spelled(request, text, spoken["label"]) for text in question.where],
         groups=groups(told),
         operators=OPERATORS,
         searched=kept(request).told(question.search) or "",
@@ -51,7 +59,24 @@ def customers(request: Request) -> Response:
         file=f"/customers.csv?{urlencode(question.address())}",
         day=told.as_of(PROFILE),
         numeric=numeric(told),
+        **spoken,
     )
+
+
+def words(request: Request, told: Board) -> dict[str, Any]:
+    """What the templates say of columns, scores and labels in the visitor's language."""
+    said = speaker(request)
+    return {
+        "named": partial(named, said),
+        "labelled": LABELLED,
+        "label": Labels(told, said.language, *SCORES),
+    }
+
+
+def named(said: Speaker, kind: str, name: str) -> str:
+    """A column's or a score's name as people read it; its own where there is no other."""
+    key = f"{kind}.{name}"
+    return said.say(key) if said.knows(key) else name
 
 
 def from_address(request: Request) -> Asked:
@@ -71,15 +96,17 @@ def said(request: Request, problem: str | None) -> str | None:
     return speaker(request).say("customers.gone") if problem == "gone" else problem
 
 
-def spelled(request: Request, text: str) -> str:
+def spelled(request: Request, text: str, label: Labels) -> str:
     """A filter as people read it."""
     whole = (kept(request).told(text[1:]) or "?") if text.startswith("~") else text
     column, _, rest = whole.partition(":")
     operator, _, value = rest.partition(":")
-    say = speaker(request).say
+    said = speaker(request)
+    name = named(said, "column", column)
     if operator == "null":
-        return f"{column} {say('op.null' if value == 'true' else 'op.there')}"
-    return f"{column} {say(f'op.{operator}') if operator in OPERATORS else operator} {value}"
+        return f"{name} {said.say('op.null' if value == 'true' else 'op.there')}"
+    told = label(value) if column in LABELLED else value
+    return f"{name} {said.say(f'op.{operator}') if operator in OPERATORS else operator} {told}"
 
 
 def groups(told: Board) -> list[tuple[str, list[tuple[str, str]]]]:
@@ -171,4 +198,5 @@ def customer(request: Request, customer_id: str, after: Annotated[int, Query(ge=
         sent=story.sent(told, customer_id),
         day=day,
         numeric=numeric(told),
+        **words(request, told),
     )
