@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 
+import httpx2
 from playwright.sync_api import expect
 
+from octo_dagster.ops import alerts
+from octo_dagster.ops.rules import Fact
 from octo_dagster.pages.board import Board
 from octo_dagster.pages.home.attention import attention
+from octo_dagster.words import Speaker
 from tests.pages.conftest import Served, Visit
 
 
@@ -29,8 +33,21 @@ def test_an_old_profile_and_wrong_files_are_told(own_shop: Served) -> None:
     """A profile of days ago is told, gravest first; so are files that cannot be read, line by line, and the
     page itself still answers."""
     board = Board(own_shop.project)
-    assert [notice.key for notice in attention(board, date(2026, 1, 2)) if notice.grave] == []
-    assert attention(board, date(2026, 1, 9))[0].said == {"n": 9, "day": date(2025, 12, 31)}
+    assert [notice.key for notice in attention(board, date(2026, 1, 2), Speaker("en")) if notice.grave] == []
+    assert attention(board, date(2026, 1, 9), Speaker("en"))[0].said == {"n": 9, "day": date(2025, 12, 31)}
     (own_shop.project.root / "assets/audiences/broken.yaml").write_text("rule: [", encoding="utf-8")
-    told = {notice.key: notice for notice in attention(board, date(2026, 1, 2))}
+    told = {notice.key: notice for notice in attention(board, date(2026, 1, 2), Speaker("en"))}
     assert "broken.yaml" in told["files"].said["problems"]
+
+
+def test_an_alert_that_fires_is_told_in_the_visitors_language(own_shop: Served) -> None:
+    """Nothing fires unseen: what the watch found stands on the first page too, until all is well."""
+    fact = Fact("failed", "job nightly", True, "job_failed", {"run": "r1"})
+    alerts.watch(own_shop.project, datetime(2026, 1, 2), [fact])  # noqa: DTZ001 - naive UTC, as everywhere
+    cookies = {"octo_session": own_shop.session(may_act=False)}
+    for language, words in (
+        ("en", "job nightly: failed. Dagster&#39;s run r1 failed. Its page says"),
+        ("fr", "tâche nightly : échec. L&#39;exécution r1 de Dagster a échoué. Sa page dit"),
+    ):
+        told = httpx2.get(f"{own_shop.address}/", cookies={**cookies, "octo_language": language}).text
+        assert words in told

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from octo_dagster.pages.home.attention import attention
 from octo_dagster.pages.page import Page
-from octo_dagster.pages.render import board
+from octo_dagster.pages.render import board, speaker
 from octo_dagster.pages.render import page as shown
 
 router = APIRouter()
@@ -30,6 +30,6 @@ def home(request: Request) -> Response:
     if day is None:
         return shown(request, "home/home.html", sizes=None, day=None, notices=[], paths={})
     sizes = {**told.one(SIZES), **told.one(MONTH, {"day": day})}
-    notices = attention(told, datetime.now(UTC).date())
+    notices = attention(told, datetime.now(UTC).date(), speaker(request))
     paths = {one.name: one.path for one in request.app.state.pages}
     return shown(request, "home/home.html", sizes=sizes, day=day, notices=notices, paths=paths)

@@ -11,8 +11,10 @@ import sqlalchemy as sa
 
 from octo_dagster.delivery.ledger_tables import BATCHES, RUNS, SNAPSHOT
 from octo_dagster.errors import ConfigError
+from octo_dagster.ops import alerts
 from octo_dagster.pages.board import Board
 from octo_dagster.scoring.profile import TABLE as PROFILE
+from octo_dagster.words import Speaker
 
 OLD = 2
 """Days after which a profile is no more of today."""
@@ -28,11 +30,11 @@ class Notice:
     grave: bool = False
 
 
-def attention(board: Board, today: date) -> list[Notice]:
+def attention(board: Board, today: date, speaker: Speaker) -> list[Notice]:
     """Everything that is not as it should be, the gravest first."""
     found = [*files(board), *old(board, today), *refused(board)]
     if not any(notice.key == "files" for notice in found):
-        found += deliveries(board)
+        found += [*deliveries(board), *alarms(board, speaker)]
     return sorted(found, key=lambda notice: not notice.grave)
 
 
@@ -78,3 +80,20 @@ def deliveries(board: Board) -> Iterator[Notice]:
             yield Notice("unsettled", {"sync": name, "n": unanswered[name]}, "syncs", grave=True)
         if name in refusals:
             yield Notice("owed", {"sync": name, "n": refusals[name]}, "syncs")
+
+
+OWN = {("sync", "failed"), ("sync", "unsettled"), ("source", "source_rows")}
+"""What is looked at here anew, and is so without a watch that is switched on."""
+
+
+def alarms(board: Board, speaker: Speaker) -> Iterator[Notice]:
+    """The alerts that fire."""
+    for row in alerts.listed(board.project.ledger, speaker):
+        kind, _, name = row["subject"].partition(" ")
+        if row["state"] == "firing" and (kind, row["rule"]) not in OWN:
+            said = {
+                "kind": speaker.say(f"alert.kind.{kind}"),
+                "rule": speaker.say(f"alert.rule.{row['rule']}"),
+            }
+            grave = row["rule"] in ("failed", "stale")
+            yield Notice("alert", {**said, "name": name, "what": row["what"]}, "syncs", grave)
