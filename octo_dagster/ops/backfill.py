@@ -47,7 +47,7 @@ class Wish:
     scores: tuple[str, ...] = ()
     """By name; none: every score with one row a customer."""
     since: date | None = None
-    """Left out: the day of the first order."""
+    """Left out, or earlier than it: the day of the first order. Before it there is nothing to work out."""
     until: date | None = None
     """Left out: yesterday."""
     every: Every = Every.MONTH
@@ -137,11 +137,12 @@ def wished(project: Project, names: Sequence[str]) -> list[Score]:
 
 def past_days(project: Project, wish: Wish, today: date) -> list[date]:
     """The days asked for, oldest first: those that end a period, none of them today or later."""
-    since, until = wish.since or first_order(project.warehouse), wish.until or today - DAY
+    first, until = first_order(project.warehouse), wish.until or today - DAY
+    since = max(wish.since or first, first)
     if until >= today:
-        raise ConfigError(f"--to {until}: not over yet; the last day that is over is {today - DAY}")
-    if since > until:
-        raise ConfigError(f"--from {since}: is after --to {until}")
+        raise ConfigError(f"the last day, {until}, is not over yet; the last that is over is {today - DAY}")
+    if wish.since and wish.since > until:
+        raise ConfigError(f"the first day, {wish.since}, is after the last, {until}")
     every = (since + timedelta(days=n) for n in range((until - since).days + 1))
     return [day for day in every if ends(day, wish.every)]
 

@@ -147,8 +147,11 @@ def test_two_at_once_are_one(tmp_path: Path) -> None:
     ("wish", "words"),
     [
         (Wish(("rfmx",)), "there is no score 'rfmx'"),
-        (Wish(until=TODAY), "not over yet; the last day that is over is 2024-05-09"),
-        (Wish(since=date(2024, 4, 1), until=date(2024, 3, 1)), "is after --to"),
+        (Wish(until=TODAY), "not over yet; the last that is over is 2024-05-09"),
+        (
+            Wish(since=date(2024, 4, 1), until=date(2024, 3, 1)),
+            "the first day, 2024-04-01, is after the last, 2024-03-01",
+        ),
     ],
     ids=["score", "today", "backwards"],
 )
@@ -156,6 +159,17 @@ def test_what_cannot_be_done_is_said(tmp_path: Path, wish: Wish, words: str) -> 
     """An unknown score, a day that is not over, and an end before its beginning are named."""
     with pytest.raises(ConfigError, match=words):
         work(shop(tmp_path), wish, TODAY)
+
+
+def test_nothing_is_worked_out_before_the_first_order(tmp_path: Path) -> None:
+    """Asked from long ago, it begins when the shop did; a period wholly before that has no days."""
+    made = shop(tmp_path)
+    long_ago = work(made, Wish(("rfm",), since=date(1990, 1, 1)), TODAY)
+    assert list(long_ago.days) == [
+        date(2024, month, day) for month, day in ((1, 31), (2, 29), (3, 31), (4, 30))
+    ]
+    before = Wish(("rfm",), since=date(1990, 1, 1), until=date(1999, 12, 31))
+    assert work(made, before, TODAY).steps == 0
 
 
 def test_the_command_says_what_it_did(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
