@@ -7,12 +7,13 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp
 
 from connectors.sources.push import opened
 from octo_dagster.api import customers, events, plans, status, syncs, tables
-from octo_dagster.api.errors import Told, told_by
+from octo_dagster.api.errors import Told, broken, told_by
 from octo_dagster.api.gate import Gate
 from octo_dagster.api.keys import Keys
 from octo_dagster.api.swift import Swift
@@ -60,8 +61,8 @@ def app(project: Project) -> ASGIApp:
     told_by(made)
     made.add_api_route("/healthz", healthy, include_in_schema=False)
     made.openapi = lambda: described(made)  # type: ignore[method-assign]
-    made.add_middleware(Swift, copy=made.state.copy, project=project, hot=customers.HOT)
-    return Gate(made, Keys(project.home))
+    swift = Swift(made, made.state.copy, project, customers.HOT)
+    return Gate(ServerErrorMiddleware(swift, broken), Keys(project.home))
 
 
 async def healthy() -> Response:

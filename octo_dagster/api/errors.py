@@ -52,6 +52,11 @@ def reply(status: int, code: str, message: str, headers: Any = None) -> JSONResp
     return JSONResponse({"error": {"code": code, "message": message}}, status, headers)
 
 
+async def broken(_: Request, __: Exception) -> JSONResponse:
+    """What is told of an error of our own; the server's log has it."""
+    return reply(500, "our_fault", "something is wrong with Octo; its log says what")
+
+
 def told_by(app: FastAPI) -> None:
     """Make the app say all its errors this way. Never the value that was sent: it may be personal."""
 
@@ -68,9 +73,6 @@ def told_by(app: FastAPI) -> None:
 
     async def unpublished(_: Request, error: Exception) -> JSONResponse:
         return reply(503, "not_published", str(error))
-
-    async def broken(_: Request, __: Exception) -> JSONResponse:
-        return reply(500, "our_fault", "something is wrong with Octo; its log says what")
 
     async def gone(_: Request, __: Exception) -> JSONResponse:
         return reply(400, "bad_request", "the request did not come to its end")

@@ -1,8 +1,9 @@
 """What a web page waits for, answered before the framework would have read the request.
 
 Three questions: a customer, his recommendations, a product's related ones. FastAPI takes longer over a
-request than these answers take. It has the same answers as routes of its own, where they are described and
-where any other method than GET is refused; a test compares the two.
+request than these answers take, and what it wraps round every request a fifth of their time: this stands
+before both. It has the same answers as routes of its own, where they are described and where any other
+method than GET is refused; a test compares the two.
 """
 
 from __future__ import annotations

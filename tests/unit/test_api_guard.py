@@ -17,6 +17,7 @@ from octo_dagster.api.gate import MOST_BYTES, Gate
 from octo_dagster.api.keys import Keys
 from octo_dagster.config import Project
 from octo_dagster.errors import ConfigError
+from octo_dagster.serving.publish import FILE
 from octo_dagster.serving.tables import SIGNED
 from tests.fuzz import fuzzed
 from tests.reading import EVERYTHING, asking, refusal
@@ -147,3 +148,16 @@ def test_its_own_description_holds(project: Project, monkeypatch: pytest.MonkeyP
     asked = fuzzed(project, 10, (GenerationMode.POSITIVE,))
     assert len(asked) == 15
     assert min(asked.values()) > 1
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_an_error_of_ours_is_told_as_json(project: Project, method: str) -> None:
+    """A serving copy that is none, asked for by either way: 500, and nothing of what is wrong with it."""
+    key = Keys(project.home).add(f"web {method}", EVERYTHING)
+    (project.home / FILE).unlink()
+    (project.home / FILE).write_bytes(b"no database" * 1_000)
+    path, told = ("/v1/customers/c1", None) if method == "GET" else ("/v1/customers/lookup", {"value": "c1"})
+    with TestClient(app(project), raise_server_exceptions=False) as client:
+        reply = client.request(method, path, json=told, headers={"Authorization": f"Bearer {key}"})
+    assert refusal(reply) == (500, "our_fault")
+    assert "database" not in reply.text

@@ -159,7 +159,7 @@ def test_an_octo_delivery_tried_again(project: Project) -> None:
 def test_a_noisy_source_is_alone_with_its_noise(project: Project) -> None:
     """Who knocks too often for one source is answered 429 there, and nobody else is."""
     with TestClient(app(project)) as client:
-        door = client.app.app.state.door  # type: ignore[attr-defined]
+        door = client.app.app.app.app.state.door  # type: ignore[attr-defined]
         door.knocks.buckets["testclient", "shopify"] = Bucket(0.001, time.monotonic())
         flooded = client.post("/v1/hooks/shopify", content=b"{}")
         assert (flooded.status_code, flooded.json()["error"]["code"]) == (429, "too_many_requests")
