@@ -158,6 +158,11 @@ def test_people_read_their_own_words(shop: Served, visit: Visit) -> None:
     assert page.locator("tbody tr").count() == min(many, 50)
     assert set(column(page, 1)) == {"Meilleurs clients actifs"}
     expect(page.locator(".chips")).to_contain_text("Segment est Meilleurs clients actifs")
+    told = {"column": "rfm_segment", "operator": "eq", "value": "Meilleurs clients actifs"}
+    cookies = {"octo_session": shop.session(), "octo_language": "fr"}
+    headers = {"origin": shop.address}
+    reply = httpx2.post(f"{shop.address}/customers/filter", data=told, cookies=cookies, headers=headers)
+    assert reply.headers["location"] == "/customers?where=rfm_segment%3Aeq%3ABest%20active%20customers"
     through(page.locator("tbody a").first)
     expect(page.locator(".badge", has_text="Segment : Meilleurs clients actifs")).to_be_visible()
     expect(page.get_by_role("heading", name="Rythme d'achat")).to_be_visible()

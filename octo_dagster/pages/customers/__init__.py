@@ -151,7 +151,7 @@ def narrow(
     """One filter more. What it says of a person is kept here; only a word for it stands in the address."""
     told = board(request)
     text = f"{column}:null:{'false' if value == 'false' else 'true'}" if operator == "null" else ""
-    text = text or f"{column}:{operator}:{value.strip()}"
+    text = text or f"{column}:{operator}:{stored(request, column, value.strip())}"
     try:
         filters([text], told.columns(PROFILE))
     except BadQuery as wrong:
@@ -159,6 +159,18 @@ def narrow(
     if column in listing.private(told) and operator != "null":
         text = f"~{kept(request).keep(text)}"
     return RedirectResponse(f"/customers?{back}{'&' if back else ''}where={quote(text, safe='~')}", 303)
+
+
+def stored(request: Request, column: str, value: str) -> str:
+    """What the table holds for a label as the list shows it; any other value as it is."""
+    told = board(request)
+    if column not in LABELLED or column not in told.columns(PROFILE):
+        return value
+    label: Labels = words(request, told)["label"]
+    held = [
+        row["one"] for row in told.select(f"select distinct {column} as one from {PROFILE}") if row["one"]
+    ]
+    return next((one for one in held if value in (one, label(one))), value)
 
 
 @router.get("/customers.csv")
