@@ -215,8 +215,9 @@ def page(request: Request, rows: Sequence[T], most: int, usual: int = 50) -> lis
 
 
 def contacts_page(request: Request, chosen: Iterable[Contact], most: int) -> Response:
-    """Newest first unless asked otherwise; `modifiedSince` and `createdSince` are strict. `chosen` come in the
-    order of their ids, that in which they were made."""
+    """Newest first unless asked otherwise; `modifiedSince` and `createdSince` are strict.
+
+    `chosen` come in the order of their ids, that in which they were made."""
     modified, created = (
         seconds(request.args[name]) if name in request.args else None
         for name in ("modifiedSince", "createdSince")
