@@ -12,6 +12,8 @@ from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+import sqlalchemy as sa
+
 from octo_dagster.model import FieldType, Value
 
 MADE = {
@@ -52,6 +54,20 @@ KEYS = {
     "sqlite": "text",
 }
 """The key's column in a table Octo makes: upper and lower case are two keys."""
+
+
+EXACT_DECIMALS = 9
+"""The most a mapping rounds to."""
+
+
+def narrows(column: sa.types.TypeEngine[Any], kind: FieldType) -> bool:
+    """Whether a column may take a value of this type and keep another one: databases round a fraction, drop a
+    text's first zeros and a moment's hour, and call none of it an error. A float is never exact: it may."""
+    if isinstance(column, sa.Integer):
+        return kind in (FieldType.DECIMAL, FieldType.TEXT)
+    if isinstance(column, sa.Numeric) and not isinstance(column, sa.Float):
+        return kind is FieldType.DECIMAL and (column.scale or 0) < EXACT_DECIMALS and column.scale is not None
+    return isinstance(column, sa.Date) and kind is FieldType.DATETIME
 
 
 def spelled(value: Value, kind: FieldType, dialect: str) -> str | None:

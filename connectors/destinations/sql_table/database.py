@@ -92,6 +92,8 @@ class Database:
     """Whether the table was seen to be there, with a unique key."""
     worded: bool = True
     """Whether that key is text; among numbers `007` and `7` would be one."""
+    narrow: Mapping[str, str] = field(default_factory=dict)
+    """Columns that may keep another value than the mapped one without a word → their type there."""
 
     @property
     def dialect(self) -> str:

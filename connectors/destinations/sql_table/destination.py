@@ -18,7 +18,7 @@ import requests
 import sqlalchemy as sa
 from pydantic import Field
 
-from connectors.destinations.sql_table.columns import KEYS, MADE, value
+from connectors.destinations.sql_table.columns import KEYS, MADE, narrows, value
 from connectors.destinations.sql_table.database import Database, address
 from connectors.destinations.sql_table.writing import Writing
 from octo_dagster.destination import Destination, FieldReport, Limits, Secret, Survey, sandbox_of
@@ -29,6 +29,8 @@ DATABASES = "https://databases.octo.invalid"
 """A host nobody has (RFC 6761): in the sandbox its twin is asked there for a database of its own."""
 ASKED = 5_000
 """Keys in one SELECT; a statement of PostgreSQL takes 65,535 values, one of SQLite 32,766."""
+CASELESS = ("_ci", "_ai_cs", "NOCASE")
+"""How the names of collations end that take two texts for one."""
 KINDS = (
     (sa.Boolean, FieldType.BOOLEAN),
     (sa.Integer, FieldType.INTEGER),
@@ -99,7 +101,9 @@ class SqlTable(Destination[Database]):
         with api.transaction() as connection:
             if not api.sound:
                 self.check(connection, batch, api)
-            receipts = Writing(connection, self.written(connection), batch, api.worded).carry_out()
+            receipts = Writing(
+                connection, self.written(connection), batch, api.worded, api.narrow
+            ).carry_out()
         api.sound = True
         return Sent(receipts)
 
@@ -173,12 +177,17 @@ class SqlTable(Destination[Database]):
             return
         if batch.key_field not in self.unique(connection):
             raise Fatal(f"sql_table: {batch.key_field} is not unique in {self.table}; give it a unique index")
-        column = self.columns(connection)[batch.key_field]["type"]
-        api.worded = in_words(column)
-        collation = self.collation(connection, batch.key_field)
-        if type(column).__name__ == "CITEXT" or collation.endswith("_ci") or collation == "NOCASE":
+        columns = {name: column["type"] for name, column in self.columns(connection).items()}
+        api.worded = in_words(columns[batch.key_field])
+        api.narrow = {
+            name: str(columns[name])
+            for name, kind in batch.types.items()
+            if name in columns and name != batch.key_field and narrows(columns[name], kind)
+        }
+        citext = type(columns[batch.key_field]).__name__ == "CITEXT"
+        if citext or self.collation(connection, batch.key_field).endswith(CASELESS):
             raise Fatal(
-                f"sql_table: {self.table}.{batch.key_field} takes upper and lower case for one; "
+                f"sql_table: {self.table}.{batch.key_field} takes upper and lower case, or e and é, for one; "
                 f"two customers would share a row. Give it a binary collation"
             )
 

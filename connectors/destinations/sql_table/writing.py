@@ -5,13 +5,13 @@ No `ON DUPLICATE KEY`, which would take any unique column for the key and write 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 
-from connectors.destinations.sql_table.columns import spelled
+from connectors.destinations.sql_table.columns import spelled, value
 from octo_dagster.errors import BatchRejected
 from octo_dagster.model import Batch, Change, Op, Outcome, Receipt
 
@@ -26,6 +26,8 @@ class Writing:
     batch: Batch
     worded: bool = True
     """Whether the key's column holds text as it is given."""
+    narrow: Mapping[str, str] = field(default_factory=dict)
+    """Columns that may keep another value without a word → their type."""
 
     @property
     def dialect(self) -> str:
@@ -34,6 +36,7 @@ class Writing:
     def carry_out(self) -> tuple[Receipt, ...]:
         """Do as the batch says."""
         made: set[str] = set()
+        bent: dict[str, str] = {}
         for number, (names, changes) in enumerate(shapes(self.batch)):
             stage = f"octo_stage_{number}"
             self.stage(stage, names, changes)
@@ -44,11 +47,34 @@ class Writing:
             elif self.batch.op is Op.CLEAR:
                 self.clear(stage, names)
             else:
+                bent |= self.unbent(stage, names, changes)
                 made |= self.upsert(stage, names)
         upsert = self.batch.op is Op.UPSERT
         return tuple(
-            Receipt(key, Outcome.ACCEPTED, created=key in made if upsert else None) for key in self.batch.keys
+            Receipt(key, Outcome.REJECTED, bent[key])
+            if key in bent
+            else Receipt(key, Outcome.ACCEPTED, created=key in made if upsert else None)
+            for key in self.batch.keys
         )
+
+    def unbent(self, stage: str, names: Sequence[str], changes: Sequence[Change]) -> dict[str, str]:
+        """Key → why, of the rows of which the columns would keep another value; they leave the stage."""
+        asked = [name for name in names if name in self.narrow]
+        if not asked:
+            return {}
+        columns = ", ".join(map(self.quoted, [self.batch.key_field, *asked]))
+        held: dict[str, Sequence[Any]] = {
+            self.plain(row[0]): row[1:] for row in self.run(f"select {columns} from {stage}")
+        }
+        found: dict[str, str] = {}
+        for change in changes:
+            for name, raw in zip(asked, held[change.key], strict=True):
+                if value(raw, self.batch.types[name]) != change.fields[name]:
+                    found[change.key] = f"{name}: {self.narrow[name]} would keep another value than this"
+        if found:
+            self.run(f"delete from {stage}")
+            self.fill(stage, names, [change for change in changes if change.key not in found])
+        return found
 
     def same(self, stage: str, changes: Sequence[Change]) -> None:
         """BatchRejected when a key is another one in a column that holds no text: its row is not to be
@@ -93,6 +119,9 @@ class Writing:
         """A temporary table of these columns, with the table's own types, holding the changes."""
         columns = ", ".join([self.key, *map(self.quoted, names)])
         self.run(f"create temporary table {stage} as select {columns} from {self.table} where 1 = 0")
+        self.fill(stage, names, changes)
+
+    def fill(self, stage: str, names: Sequence[str], changes: Sequence[Change]) -> None:
         if self.dialect == "postgresql":
             cursor: Any = self.connection.connection.cursor()
             with cursor, cursor.copy(f"copy {stage} from stdin") as copy:
@@ -102,7 +131,8 @@ class Writing:
         keys = [self.batch.key_field, *names]
         held: list[sa.ColumnClause[Any]] = [sa.column(name) for name in keys]
         rows = [dict(zip(keys, row, strict=True)) for row in self.rows(names, changes)]
-        self.connection.execute(sa.insert(sa.table(stage, *held)), rows)
+        if rows:
+            self.connection.execute(sa.insert(sa.table(stage, *held)), rows)
 
     def rows(self, names: Sequence[str], changes: Sequence[Change]) -> Iterator[list[str | None]]:
         """Key and values as text; a change that only removes has none."""
