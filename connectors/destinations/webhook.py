@@ -65,7 +65,7 @@ class Webhook(Destination[Session]):
         records = [{"key": change.key, "fields": dict(change.fields)} for change in batch.changes]
         body = {"batch": batch.id, "op": batch.op, "key_field": batch.key_field, "records": records}
         answer = self.post(api, str(self.url), body, {"Idempotency-Key": batch.id})
-        rejected = {row["key"]: row["reason"] for row in answer.get("rejected", ())}
+        rejected = refusals(answer)
         if not rejected.keys() <= set(batch.keys):
             raise Unanswered("webhook: the reply names keys that were not sent")
         receipts = [Receipt(key, Outcome.ACCEPTED) for key in batch.keys if key not in rejected]
@@ -84,6 +84,8 @@ class Webhook(Destination[Session]):
 
     def failure(self, response: Response) -> DeliveryError | None:
         status = response.status_code
+        if 300 <= status < 400 and not response.is_redirect:  # one that is says where to
+            return Fatal(f"webhook: {status}: only 2xx says that the records were taken")
         if status in {401, 403, 429} or not 400 <= status < 500:
             return super().failure(response)
         kind = Fatal if status in {404, 405, 410} else BatchRejected  # Fatal: the address is wrong, not a row
@@ -97,4 +99,20 @@ class Webhook(Destination[Session]):
         signed = {"Content-Type": "application/json", "Octo-Signature": f"t={at},v1={mac.hexdigest()}"}
         reply = api.post(url, data=sent, headers={**signed, **headers})
         is_json = reply.headers.get("Content-Type", "").startswith("application/json")
-        return json.loads(reply.content, parse_float=Decimal) if is_json else {}
+        if not is_json or not reply.content:
+            return {}
+        try:
+            return json.loads(reply.content, parse_float=Decimal)
+        except ValueError:
+            raise Unanswered(f"webhook: {reply.status_code} with JSON that is none") from None
+
+
+def refusals(answer: Any) -> dict[str, str]:
+    """Key → reason of the records refused. Unanswered when the reply is not spelled so: who knows what was
+    refused in it."""
+    rows = (answer.get("rejected") or []) if isinstance(answer, dict) else None
+    if not isinstance(rows, list) or not all(
+        isinstance(row, dict) and isinstance(row.get("key"), str) for row in rows
+    ):
+        raise Unanswered('webhook: the reply does not say {"rejected": [{"key": "…", "reason": "…"}]}')
+    return {row["key"]: str(row.get("reason") or "no reason given") for row in rows}

@@ -69,6 +69,7 @@ def _secret(monkeypatch: pytest.MonkeyPatch) -> None:
         "HTTP/1.1 204 No Content\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
         "HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}",
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 0\r\n\r\n",
     ],
 )
 def test_any_2xx_takes_the_batch(words: str) -> None:
@@ -83,6 +84,25 @@ def test_a_refused_key_nobody_sent_is_no_answer() -> None:
     words = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
     with pytest.raises(Unanswered, match="not sent"):
         answered(words)
+
+
+@pytest.mark.usefixtures("_secret")
+@pytest.mark.parametrize(
+    "body", ["{", "[]", "null", '"ok"', '{"rejected": 1}', '{"rejected": ["ada"]}', '{"rejected": [{}]}']
+)
+def test_an_answer_spelled_otherwise_is_no_answer(body: str) -> None:
+    """A reply that may refuse somebody in words Octo does not know takes nobody, and ends no run."""
+    words = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+    with pytest.raises(Unanswered, match=r"JSON that is none|does not say"):
+        answered(words)
+
+
+@pytest.mark.usefixtures("_secret")
+@pytest.mark.parametrize("status", [300, 304])
+def test_only_2xx_takes_the_batch(status: int) -> None:
+    """A reply that is neither success nor refusal was no receipt of anything."""
+    with pytest.raises(Fatal, match="only 2xx"):
+        answered(f"HTTP/1.1 {status} Well\r\nContent-Length: 0\r\n\r\n")
 
 
 @pytest.mark.usefixtures("_secret")
