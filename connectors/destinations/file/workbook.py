@@ -23,6 +23,8 @@ from octo_dagster.model import FieldType, Value
 MAKER = "Octo"
 DIGITS = 15
 """Digits a number cell keeps ("Excel specifications and limits"); a longer number goes as text."""
+MOST_ROWS = 1_048_576
+"""Rows of a sheet, the names of the columns among them (same source); what is below is left out."""
 DATED = (FieldType.DATE, FieldType.DATETIME)
 FIRST_DAY = date(1900, 3, 1)
 """Excel's calendar has a 29 February 1900 before it; earlier days go as text."""
@@ -44,11 +46,14 @@ class Workbook(Format):
         book.close()
 
     def content(self, columns: Sequence[str], rows: Iterable[Row]) -> bytes:
+        everything = (columns, *rows)
+        if len(everything) > MOST_ROWS:
+            raise Fatal(f"file: a sheet takes {MOST_ROWS:,} rows, not {len(everything):,}; name it .csv")
         book = openpyxl.Workbook(write_only=True)
         book.properties.creator = MAKER
         sheet = book.create_sheet("Octo")
         sheet.freeze_panes = "A2"
-        for row in (columns, *rows):
+        for row in everything:
             sheet.append([text(sheet, cell) if isinstance(cell, str) else cell for cell in row])
         written = io.BytesIO()
         book.save(written)

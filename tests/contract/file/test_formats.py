@@ -159,3 +159,9 @@ def test_somebody_elses_workbook_is_left_alone() -> None:
     for content in (theirs, grown):
         with pytest.raises(Fatal, match="somebody else"):
             list(Workbook().rows(content.getvalue()))
+
+
+def test_a_sheet_that_is_too_long_is_not_cut() -> None:
+    """Excel leaves out what is below its last row; so long a workbook is refused before any of it is made."""
+    with pytest.raises(Fatal, match="1,048,576 rows, not 1,048,577"):
+        Workbook().content(["id"], [[]] * 1_048_576)
