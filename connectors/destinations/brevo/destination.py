@@ -138,7 +138,7 @@ class Brevo(Destination[Api]):
         return verbs[batch.op](api, batch)
 
     def upsert(self, api: Api, batch: Batch) -> Sent:
-        fit = [change for change in batch.changes if not unfit(change)]
+        fit = [change for change in batch.changes if not unfit(change, batch.key_field)]
         if not fit:
             return Sent(receipts(batch, {}))
         add_options(api, options(fit))
@@ -169,7 +169,7 @@ class Brevo(Destination[Api]):
         return Sent(receipts(batch, {}))
 
     def delete(self, api: Api, batch: Batch) -> Sent:
-        for key in batch.keys:
+        for key in [change.key for change in batch.changes if not unfit(change, batch.key_field)]:
             reply = api.call("DELETE", one(key), params=kind(key))
             if reply.status_code not in (204, 404):
                 raise BatchRejected(f"brevo: {words(reply)}")
@@ -293,20 +293,28 @@ def start(api: Api, bodies: Iterable[Body]) -> str:
 
 
 def reported(api: Api, batch: Batch, processes: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Key → the report it stands in. The columns are not documented: any cell of a row may name it."""
+    """Key → the report it stands in. The columns are not documented: where none is called as an identifier
+    is, any cell of a row may name it."""
     found: dict[str, str] = {}
     known = owners(batch)
     for process in processes:
         for report, url in ((process.get("info") or {}).get("import") or {}).items():
-            for row in api.report(url) if url else []:
-                keys = {known[plain(cell)] for cell in row if plain(cell) in known}
+            rows = api.report(url) if url else []
+            named = [
+                n for n, cell in enumerate(rows[0] if rows else ()) if cell.strip().upper() in IDENTIFIERS
+            ]
+            for row in rows:
+                cells = [row[n] for n in named if n < len(row)] if named else row
+                keys = {known[plain(cell)] for cell in cells if plain(cell) in known}
                 found |= dict.fromkeys(keys, f"{report}: in Brevo's report of the import")
     return found
 
 
 def receipts(batch: Batch, reasons: Mapping[str, str]) -> tuple[Receipt, ...]:
     """Every change accepted, but for those with a reason and those Brevo would have dropped a value of."""
-    decided = ((change.key, reasons.get(change.key) or unfit(change)) for change in batch.changes)
+    decided = (
+        (change.key, reasons.get(change.key) or unfit(change, batch.key_field)) for change in batch.changes
+    )
     return tuple(
         Receipt(key, Outcome.REJECTED if reason else Outcome.ACCEPTED, reason) for key, reason in decided
     )

@@ -71,8 +71,13 @@ def blank(value: Value) -> bool:
     return value is None or value in ("", [])
 
 
-def unfit(change: Change) -> str | None:
-    """Why Brevo would drop a value of this change without a word; None when it would not."""
+def unfit(change: Change, key_field: str) -> str | None:
+    """Why Brevo would drop a value of this change without a word, or its key be taken for one of the other
+    kind where a contact is read or deleted; None when neither."""
+    if ("@" in change.key) != (key_field == "EMAIL"):
+        return (
+            f"{key_field}: {'an address has an @' if key_field == 'EMAIL' else 'an @ is for addresses only'}"
+        )
     for name in PHONES & change.fields.keys():
         value = change.fields[name]
         if not blank(value) and not PHONE.fullmatch(str(value)):
