@@ -50,7 +50,7 @@ VENDOR = Vendor(
     segment="OCTO_SEGMENT",
     orders="OCTO_ORDERS",
     member=lambda row: "Octo customers" in row["lists"],
-    writes=(r"POST /v3/contacts/import$", r"POST .*/contacts/remove$", r"DELETE /v3/contacts/"),
+    writes=(r"POST /v3/contacts/import$", r"POST .*/contacts/remove$"),
     # One import; who leaves the list does so in one call of up to 150.
     least=(1, 1, 1),
     lost="import",
@@ -60,7 +60,6 @@ VENDOR = Vendor(
         r"POST /v3/contacts/(import|lists|folders|lists/\d+/contacts/remove|attributes/(normal|category)/\w+)",
         r"(POST|PUT) /v3/contacts(/[^/]+)?",
         r"PUT /v3/contacts/attributes/normal/\w+",
-        r"DELETE /v3/contacts/[^/]+",
     ),
     others=others,
     theirs=theirs,

@@ -23,7 +23,7 @@ from typing import Any, ClassVar, Literal
 
 import requests
 
-from connectors.destinations.brevo.api import PAGE, Api, content, expected, fold, kind, names, one
+from connectors.destinations.brevo.api import PAGE, Api, content, expected, fold, names
 from connectors.destinations.brevo.rows import (
     IDENTIFIERS,
     Body,
@@ -69,7 +69,8 @@ class Brevo(Destination[Api]):
     # A contact outside the list counts as absent, so Octo cannot tell "new" from "somebody else's":
     # create_only and update_only would be promises it could not keep.
     modes: ClassVar = frozenset({Mode.UPSERT, Mode.MIRROR})
-    removals: ClassVar = frozenset({Removal.LEAVE, Removal.CLEAR, Removal.DELETE})
+    # Nor does it say whom Octo made: nobody would be deleted, all be emptied and kept on the list.
+    removals: ClassVar = frozenset({Removal.LEAVE, Removal.CLEAR})
     rates: ClassVar = (
         Rate(10, 1.0, r"^/v3/contacts"),
         Rate(36_000, 3600.0, r"^/v3/contacts"),
@@ -97,8 +98,6 @@ class Brevo(Destination[Api]):
         Few large jobs: the 100 calls an hour for looking at them are the narrowest quota here."""
         if op is Op.LEAVE:
             return Limits(rows=150)
-        if op is Op.DELETE:
-            return Limits(rows=1)
         return Limits(rows=30_000, bytes=5_500_000)
 
     def account(self, api: Api) -> str:
@@ -134,7 +133,7 @@ class Brevo(Destination[Api]):
 
     def send(self, api: Api, batch: Batch) -> Sent:
         check_key(batch)
-        verbs = {Op.UPSERT: self.upsert, Op.CLEAR: self.clear, Op.LEAVE: self.leave, Op.DELETE: self.delete}
+        verbs = {Op.UPSERT: self.upsert, Op.CLEAR: self.clear, Op.LEAVE: self.leave}
         return verbs[batch.op](api, batch)
 
     def upsert(self, api: Api, batch: Batch) -> Sent:
@@ -165,13 +164,6 @@ class Brevo(Destination[Api]):
             who = {"emails" if batch.key_field == "EMAIL" else "extIds": [*batch.keys]}
             reply = api.call("POST", f"/contacts/lists/{list_id}/contacts/remove", who)
             if reply.status_code not in (201, 404) and self.read(api, batch.keys, ()):
-                raise BatchRejected(f"brevo: {words(reply)}")
-        return Sent(receipts(batch, {}))
-
-    def delete(self, api: Api, batch: Batch) -> Sent:
-        for key in [change.key for change in batch.changes if not unfit(change, batch.key_field)]:
-            reply = api.call("DELETE", one(key), params=kind(key))
-            if reply.status_code not in (204, 404):
                 raise BatchRejected(f"brevo: {words(reply)}")
         return Sent(receipts(batch, {}))
 

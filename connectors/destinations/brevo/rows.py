@@ -73,7 +73,7 @@ def blank(value: Value) -> bool:
 
 def unfit(change: Change, key_field: str) -> str | None:
     """Why Brevo would drop a value of this change without a word, or its key be taken for one of the other
-    kind where a contact is read or deleted; None when neither."""
+    kind where a contact is read; None when neither."""
     if ("@" in change.key) != (key_field == "EMAIL"):
         return (
             f"{key_field}: {'an address has an @' if key_field == 'EMAIL' else 'an @ is for addresses only'}"

@@ -122,16 +122,6 @@ def test_who_unsubscribed_stays_so(desk: Desk, op: Op) -> None:
     assert not [body for _, _, body in desk.twin.bodies if keys_in(body) & FORBIDDEN]
 
 
-def test_a_deleted_contact_takes_nobody_with_it(desk: Desk) -> None:
-    """Deleting one contact leaves another's blocklist mark and membership alone."""
-    desk.do(Op.UPSERT, {ADA: {}, BOB: {}})
-    desk.contact(BOB).email_blacklisted = True
-    desk.do(Op.DELETE, {ADA: {}})
-    assert desk.account.find("EMAIL", ADA) is None
-    assert desk.contact(BOB).email_blacklisted
-    assert desk.contact(BOB).lists
-
-
 def test_a_sync_keyed_by_ext_id_may_not_write_addresses(desk: Desk) -> None:
     """Brevo resubscribes a blocklisted contact whose address changes, so such a sync is stopped unsent."""
     batch = replace(
@@ -150,15 +140,13 @@ def test_a_key_brevo_does_not_have_is_refused(desk: Desk) -> None:
 
 
 def test_ext_id_can_be_the_key(desk: Desk) -> None:
-    """A contact known by EXT_ID is updated, read, taken off the list and deleted by it."""
+    """A contact known by EXT_ID is updated, read and taken off the list by it."""
     made = desk.stranger(ADA, EXT_ID="c/1 ?")
     desk.do(Op.UPSERT, {"c/1 ?": {"RFM": "champion"}}, "EXT_ID")
     assert made.attributes["RFM"] == "champion"
     assert desk.destination.read(desk.api, ["c/1 ?"], ["RFM"]) == {"c/1 ?": {"RFM": "champion"}}
     desk.do(Op.LEAVE, {"c/1 ?": {}}, "EXT_ID")
     assert made.lists == set()
-    desk.do(Op.DELETE, {"c/1 ?": {}}, "EXT_ID")
-    assert desk.account.contacts == {}
 
 
 def test_a_plain_batch_is_one_import(desk: Desk) -> None:
@@ -234,13 +222,12 @@ def test_a_report_is_about_whom_it_names(desk: Desk) -> None:
 
 
 def test_a_key_of_the_other_kind_is_refused(desk: Desk) -> None:
-    """An EXT_ID that looks like an address would be looked for, and deleted, as that address: somebody else's
+    """An EXT_ID that looks like an address would be looked for as that address, which is somebody else's
     contact. Nor is an address without an @ sent."""
     stranger = desk.stranger(ADA)
     told = desk.do(Op.UPSERT, {ADA: {"RFM": "a"}, "c1": {"RFM": "b"}}, "EXT_ID")
     assert (told[ADA].reason, told["c1"].outcome) == ("EXT_ID: an @ is for addresses only", Outcome.ACCEPTED)
     assert desk.do(Op.UPSERT, {"c1": {"RFM": "z"}})["c1"].reason == "EMAIL: an address has an @"
-    assert desk.do(Op.DELETE, {ADA: {}}, "EXT_ID")[ADA].outcome is Outcome.REJECTED
     held = [(one.email, one.attributes) for one in desk.account.contacts.values()]
     assert held == [(ADA, {}), (None, {"EXT_ID": "c1", "RFM": "b"})]
     assert stranger.lists == set()

@@ -110,10 +110,17 @@ def test_what_brevo_drops_in_silence_is_rejected(shop: World) -> None:
 
 
 def test_who_withdraws_consent_is_never_kept_on_the_list(shop: World) -> None:
-    """A file that would only empty his fields, and leave him where he is written to, is refused."""
+    """A file that would only empty his fields, and leave him where he is written to, is refused; so is `delete`,
+    which comes to the same for whoever Octo did not make. Who may leave, leaves."""
     shop.say(on_remove="clear", consent="consent")
     with pytest.raises(ConfigError, match=r"customers\.yaml: on_remove: with `consent`, leave"):
         shop.plan()
+    shop.say(on_remove="delete", consent="consent")
+    with pytest.raises(ConfigError, match=r"customers\.yaml: on_remove: brevo can clear, leave"):
+        shop.plan()
+    shop.say(on_remove="leave", consent="consent").have([row(1), row(2)]).deliver()
+    assert shop.have([row(1, consent=False), row(2)]).deliver().exit_code == 0
+    assert set(held(shop)) == {"customer2@example.com"}
 
 
 def test_clear_empties_and_keeps(shop: World) -> None:

@@ -251,7 +251,7 @@ def our_traffic(sandbox: Sandbox, heard: list[Exchange]) -> None:
             destination.settle(api, replace(batch, token=sent.token))
         destination.read(api, [f"{n}{EVE}" for n in range(3)], types)
         destination.read(api, [EVE, ADA], types)
-        for op in (Op.CLEAR, Op.LEAVE, Op.LEAVE, Op.DELETE, Op.DELETE):
+        for op in (Op.CLEAR, Op.LEAVE, Op.LEAVE):
             destination.send(api, replace(batch, op=op, changes=batch.changes[:1]))
 
 
