@@ -98,14 +98,16 @@ def by_op(delivery: Delivery, kind: str, lines: Iterable[Line]) -> Iterator[tupl
     if kind != REMOVED or sync.removal is not Removal.DELETE:
         yield Op.UPSERT if kind != REMOVED else Op(sync.removal.value), iter(lines)
         return
-    for op in (Op.DELETE, Op.CLEAR):
+    for op, ours in ((Op.DELETE, True), (of_others(sync), False)):
         removals = delivery.folder.lines(sync, plan.id, [(0, plan.counts.removed)])
-        yield op, (line for line in removals if removal(line) is op)
+        yield op, (line for line in removals if bool(line.created) is ours)
 
 
-def removal(line: Line) -> Op:
-    """Only a record that Octo created is ever deleted; of any other, our fields are emptied."""
-    return Op.DELETE if line.created else Op.CLEAR
+def of_others(sync: Sync) -> Op:
+    """Only a record that Octo created is ever deleted; of any other, our fields are emptied. But nobody whose
+    consent counts is kept on a list for that: he leaves it."""
+    listed = sync.consent and Removal.LEAVE in sync.destination.removals
+    return Op.LEAVE if listed else Op.CLEAR
 
 
 def allowed(delivery: Delivery, kind: str, lines: Iterator[Line]) -> Iterator[Line]:

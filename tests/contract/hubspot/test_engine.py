@@ -130,6 +130,21 @@ def test_a_segment_is_entered_and_left(shop: Patient) -> None:
     assert len(shop.held()) == 4
 
 
+def test_who_withdraws_consent_leaves_the_list_where_octo_may_not_delete(shop: Patient) -> None:
+    """Under `on_remove: delete` a contact Octo made is archived; one that people made is kept, but on no list."""
+    shop.account.create({"email": "customer1@example.com"}, 0.0)
+    listed = {**HUBSPOT.settings, "list": "Best"}
+    shop.say(**BY_EMAIL | {"destination": listed}, consent="consent", on_remove="delete")
+    shop.have([row(1), row(2), row(3)]).deliver()
+    report = shop.have([row(1, consent=False), row(2, consent=False), row(3)]).deliver()
+    assert (report.tally.accepted, report.exit_code) == (2, 0)
+    assert set(shop.held()) == {"customer1@example.com", "customer3@example.com"}
+    (best,) = shop.account.lists.values()
+    assert [shop.account.contacts[one].properties["email"] for one in best.members] == [
+        "customer3@example.com"
+    ]
+
+
 def test_two_customers_who_became_one(shop: Patient) -> None:
     """Merged in HubSpot, one customer's row goes on and the other's is told of, in every run, and nothing flips."""
     shop.say(**BY_EMAIL)
@@ -249,12 +264,11 @@ def properties(one: dict[str, Any]) -> set[str]:
 
 
 def test_who_was_written_but_not_listed_can_be_taken_back(shop: Patient) -> None:
-    """Contacts written while the list was out of reach are Octo's to empty, should consent go meanwhile."""
-    listed = {**HUBSPOT.settings, "id_property": "octo_id"}
-    shop.say(destination=listed, consent="consent", on_remove="delete")
+    """Contacts written while the list was out of reach are Octo's to empty, should they leave meanwhile."""
+    shop.say(destination={**HUBSPOT.settings, "id_property": "octo_id"}, on_remove="delete")
     shop.sandbox.fault("hubspot", "throttle", path="/memberships/add$", times=None)
     assert shop.have([row(1), row(2)]).deliver().exit_code == 5
     assert set(shop.held().values()) == {"new", "lost"}
     shop.sandbox.vendors["hubspot"].faults.clear()
-    assert shop.have([row(1, consent=False), row(2)]).deliver(allow=True).exit_code == 0
+    assert shop.have([row(2)]).deliver(allow=True).exit_code == 0
     assert shop.held() == {"customer1@example.com": None, "customer2@example.com": "lost"}
