@@ -56,12 +56,23 @@ def write(upload: IO[bytes], batch: Batch, rows: Sequence[Change]) -> None:
     """The CSV: every field that any row has is a column; a row without it has an empty cell."""
     columns = list(dict.fromkeys(name for row in rows for name in row.fields))
     text = io.TextIOWrapper(upload, encoding="utf-8", newline="", write_through=True)
-    out = csv.writer(text, lineterminator="\n")
+    out = csv.writer(Lines(text), lineterminator="\r\n")
     out.writerow([batch.key_field, *columns])
     for row in rows:
         cells = (in_csv(row.fields[n], batch.types.get(n)) if n in row.fields else "" for n in columns)
         out.writerow([row.key, *cells])
     text.detach()
+
+
+class Lines:
+    """Rows that end as the job says, with a line feed. Python quotes a carriage return, which would cut a row
+    in two, only where the end it is told of has one."""
+
+    def __init__(self, text: io.TextIOWrapper) -> None:
+        self.text = text
+
+    def write(self, row: str) -> int:
+        return self.text.write(row.removesuffix("\r\n") + "\n")
 
 
 def look(org: Org, batch: Batch, token: str) -> Sent | None:

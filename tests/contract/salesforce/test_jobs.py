@@ -60,6 +60,7 @@ def test_a_job_writes_every_type_as_sent(jobs: Sitting) -> None:
     """What goes by CSV is read back as it was sent: any script, quotes, commas, lists, dates, numbers."""
     records = jobs.records(6)
     records[SALESFORCE.key(1)]["Octo_Text__c"] = 'two\nlines, "quoted"\r\nthree'
+    records[SALESFORCE.key(2)]["Octo_Text__c"] = "first\rsecond"
     jobs.upsert(records)
     assert jobs.read(*records) == records
 
