@@ -151,7 +151,7 @@ def plan(
     drawn = wanted(project, sync, Options(full, limit, tuple(only or ())))
     trips = guard.trips(drawn, project.sync(sync).guards)
     if as_json:
-        answer({**asdict(drawn), "guards": trips})
+        answer({**asdict(drawn), "shared": len(drawn.shared), "guards": trips})
     else:
         show.plan(console, drawn, trips, project.plans.lines(project.sync(sync), drawn.id))
 

@@ -123,6 +123,14 @@ class Destination(BaseModel, ABC, Generic[ApiT]):
     untyped: ClassVar[bool] = False
     """Whether what it holds does not say of which type it is (a CSV file); `expect` then tells it."""
 
+    by_values: ClassVar[bool] = False
+    """Whether it knows people by values alone, which two customers may share; `names` then says which."""
+
+    def names(self, key_field: str, key: str, fields: Fields) -> frozenset[str]:
+        """What somebody is found by at a destination that knows people `by_values`: equal for equal values
+        however they are spelled, and never in clear. Nothing of somebody who may not be told."""
+        return frozenset()
+
     def key_problem(self, key_field: str) -> str | None:
         """Why this field cannot be the key here, for the sync's file to be refused; None when it can."""
         return None

@@ -115,6 +115,8 @@ class Batch:
     )
     """Those of these keys, as the ledger compares them, that the ledger says are held. Where several keys may
     name one record, a destination asks."""
+    shared: frozenset[str] = frozenset()
+    """What must not be taken back of anybody, because somebody else is found by it (`Destination.names`)."""
 
     @property
     def keys(self) -> tuple[str, ...]:

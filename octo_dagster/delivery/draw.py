@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ from octo_dagster.delivery.plan import (
     definition,
     sendable,
 )
+from octo_dagster.delivery.shared import shared
 from octo_dagster.delta import quoted
 from octo_dagster.model import Mode
 from octo_dagster.sync import Sync
@@ -69,7 +70,8 @@ def draw(
     temporary.mkdir(parents=True, exist_ok=True)
     try:
         plan = drawing.onto(temporary, id_)
-        write(temporary / "plan.json", json.dumps(asdict(plan)))
+        plan = replace(plan, shared=shared(sync, ledger, folder, temporary.name, plan.counts))
+        write(temporary / "plan.json", json.dumps(asdict(plan), default=sorted))
         if place.exists():
             shutil.rmtree(place)
         temporary.rename(place)

@@ -196,6 +196,13 @@ class Ledger:
             rows = connection.execution_options(stream_results=True, max_row_buffer=size).execute(query)
             yield from rows.partitions(size)
 
+    def everybody(self, sync: str, size: int = 2_000) -> Iterator[Sequence[sa.Row[str, str]]]:
+        """Pages of (key, fields held as JSON) of everybody of whom something is held."""
+        query = sa.select(FIELDS.c.key, FIELDS.c.fields).where(FIELDS.c.sync == sync)
+        with self.reading() as connection:
+            rows = connection.execution_options(stream_results=True, max_row_buffer=size).execute(query)
+            yield from rows.partitions(size)
+
     def fields(self, sync: str, keys: Sequence[str]) -> dict[str, str]:
         """Key → the fields held, as JSON, for those of the keys that hold any. At most 1,000 keys."""
         query = sa.select(FIELDS.c.key, FIELDS.c.fields).where(FIELDS.c.sync == sync, FIELDS.c.key.in_(keys))

@@ -93,6 +93,8 @@ class Plan:
     where: str | None = None
     """The audience as SQL over the table; None: every row."""
     options: Options = field(default_factory=Options)
+    shared: frozenset[str] = field(default=frozenset(), repr=False)
+    """What nobody is taken back by, because others are found by it (`Batch.shared`)."""
 
     @property
     def changes(self) -> int:
@@ -135,6 +137,7 @@ class Folder:
         told["counts"] = Counts(**told["counts"])
         listed = {name: tuple(told["options"].get(name, ())) for name in ("only", "near")}
         told["options"] = Options(**{**told["options"], **listed})
+        told["shared"] = frozenset(told.get("shared", ()))
         told["types"] = {name: FieldType(kind) for name, kind in told["types"].items()}
         return Plan(**told)
 

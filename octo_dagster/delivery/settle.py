@@ -61,6 +61,7 @@ class Sent:
             token=self.intent.token,
             opened_at=self.intent.opened_at,
             holds=lambda keys: ledger.holding(sync.name, keys),
+            shared=self.plan.shared,
         )
 
 

@@ -35,9 +35,11 @@ from connectors.destinations.google_audience.ads import (
 from connectors.destinations.google_audience.identifiers import (
     FIELDS,
     SPELLED,
+    alone,
     hashed,
     identifiers,
     member,
+    one_name,
     stale,
     status,
     told_by,
@@ -47,7 +49,7 @@ from connectors.destinations.google_audience.verdict import DECIDED, verdict
 from connectors.destinations.google_sign_in import SIGN_IN_HOST, access_token
 from octo_dagster.destination import Destination, FieldReport, Limits, Rate, Secret, Survey, words
 from octo_dagster.errors import DeliveryError, Fatal, Retryable, Unanswered
-from octo_dagster.model import Batch, Fields, FieldType, Mode, Op, Outcome, Receipt, Removal, Sent
+from octo_dagster.model import Batch, Change, Fields, FieldType, Mode, Op, Outcome, Receipt, Removal, Sent
 
 ROWS = 10_000
 Members = Sequence[tuple[str, dict[str, Any]]]
@@ -92,6 +94,7 @@ class GoogleAudience(Destination[Ads]):
         Rate(100_000, 86_400.0, r"audienceMembers:"),
         Rate(300, 60.0, r"requestStatus:"),
     )
+    by_values: ClassVar = True
     in_order: ClassVar = False  # requests are carried out side by side
     jobs_at_once: ClassVar = 100
     patience: ClassVar = 3_600.0
@@ -99,6 +102,11 @@ class GoogleAudience(Destination[Ads]):
 
     def key_problem(self, key_field: str) -> str | None:
         return None if key_field in ("email", "phone") else "must be email or phone"
+
+    def names(self, key_field: str, key: str, fields: Fields) -> frozenset[str]:
+        if unfit(key_field, Change(key, fields), self.calling_code):
+            return frozenset()
+        return frozenset(map(one_name, identifiers(key_field, key, fields, self.calling_code)))
 
     def hosts(self) -> Mapping[str, str]:
         return {HOST: self.type, SIGN_IN_HOST: self.type}
@@ -147,11 +155,11 @@ class GoogleAudience(Destination[Ads]):
         """The requests that carry a batch out, in order: always the same for the same batch."""
         field, code = batch.key_field, self.calling_code
         if batch.op is Op.LEAVE:
-            found = [(c.key, told_by(field, c, code)) for c in batch.changes]
+            found = [(c.key, alone(told_by(field, c, code), batch.shared)) for c in batch.changes]
             yield "remove", [(key, member(some)) for key, some in found if some]
             return
         reasons = self.unfit(batch)
-        old = [(c.key, stale(field, c, code)) for c in batch.changes]
+        old = [(c.key, alone(stale(field, c, code), batch.shared)) for c in batch.changes]
         yield "remove", [(key, member(some)) for key, some in old if some and willing(reasons[key])]
         yield (
             "ingest",

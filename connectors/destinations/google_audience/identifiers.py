@@ -8,8 +8,9 @@ punctuation.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from connectors.destinations.identity import address, digits_abroad
@@ -102,6 +103,16 @@ def place(known: Mapping[str, str]) -> dict[str, str]:
         "regionCode": known["region_code"],
         "postalCode": known["postal_code"],
     }
+
+
+def one_name(identifier: Identifier) -> str:
+    """An identifier as one text, equal for equal ones."""
+    return json.dumps(identifier, sort_keys=True)
+
+
+def alone(found: Iterable[Identifier], shared: Collection[str]) -> list[Identifier]:
+    """The identifiers that nobody else is found by."""
+    return [one for one in found if one_name(one) not in shared]
 
 
 def told_by(key_field: str, change: Change, calling_code: str | None) -> list[Identifier]:

@@ -26,7 +26,16 @@ from connectors.destinations.meta_audience.graph import (
     minutes_to_wait,
     trouble,
 )
-from connectors.destinations.meta_audience.identifiers import FIELDS, Row, naming, row, stale, unfit
+from connectors.destinations.meta_audience.identifiers import (
+    FIELDS,
+    Row,
+    alone,
+    found_by,
+    naming,
+    row,
+    stale,
+    unfit,
+)
 from octo_dagster.destination import Destination, FieldReport, Limits, Rate, Secret, Survey, words
 from octo_dagster.errors import DeliveryError, Fatal, Retryable, Unanswered
 from octo_dagster.model import Batch, Change, Fields, FieldType, Mode, Op, Outcome, Receipt, Removal, Sent
@@ -64,10 +73,16 @@ class MetaAudience(Destination[Graph]):
     place: ClassVar = ("audience",)
     # An app in development may make 5,000 calls an hour to audiences; in production 190,000.
     rates: ClassVar = (Rate(5_000, 3600.0),)
+    by_values: ClassVar = True
     in_order: ClassVar = False  # Meta carries changes out within 24 hours
 
     def key_problem(self, key_field: str) -> str | None:
         return None if key_field in ("EMAIL", "PHONE") else "must be EMAIL or PHONE"
+
+    def names(self, key_field: str, key: str, fields: Fields) -> frozenset[str]:
+        if unfit(key_field, Change(key, fields), self.calling_code):
+            return frozenset()
+        return frozenset(map("=".join, found_by(key_field, key, fields, self.calling_code).items()))
 
     def hosts(self) -> Mapping[str, str]:
         return {HOST: self.type}
@@ -97,10 +112,10 @@ class MetaAudience(Destination[Graph]):
             return Sent(receipts(batch, reasons))
         audience = made(api)
         code = self.calling_code
-        gone = [*stale(batch.key_field, fit, code)]
+        gone = [*alone(stale(batch.key_field, fit, code), batch.shared)]
         refusal = api.remove(audience, gone) if gone else None
         if refusal:  # told the new as well, he would be known by two, and the ledger know of one
-            stuck = [change for change in fit if [*stale(batch.key_field, [change], code)]]
+            stuck = [c for c in fit if [*alone(stale(batch.key_field, [c], code), batch.shared)]]
             reasons |= {change.key: refusal for change in stuck}
             fit = [change for change in fit if reasons[change.key] is None]
         if not fit:
@@ -117,10 +132,10 @@ class MetaAudience(Destination[Graph]):
         return unfit(batch.key_field, change, self.calling_code)
 
     def leave(self, api: Graph, batch: Batch) -> Sent:
-        """Everybody by all that he can be found by: an address would miss who is known by his number."""
+        """Everybody by all that he alone is found by: an address would miss who is known by his number."""
         audience = api.audience()
-        code = self.calling_code
-        rows = [one for c in batch.changes for one in naming(batch.key_field, c, code) if one]
+        told = (one for c in batch.changes for one in naming(batch.key_field, c, self.calling_code))
+        rows = [*alone(told, batch.shared)]
         refusal = api.remove(audience, rows) if audience and rows else None
         return Sent(receipts(batch, dict.fromkeys(batch.keys, refusal)))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from connectors.destinations.identity import address, digits_abroad
 from octo_dagster.model import Change, Fields, Value
@@ -84,8 +84,21 @@ def row(key_field: str, key: str, fields: Fields, calling_code: str | None) -> R
 def naming(key_field: str, change: Change, calling_code: str | None) -> Iterator[Row]:
     """Every identifier that a person was told by, and is found by alone; a row for each version of him."""
     for version in change.versions or ({},):
-        told = row(key_field, change.key, version, calling_code)
-        yield {name: value for name, value in told.items() if name in NAMING and value}
+        yield found_by(key_field, change.key, version, calling_code)
+
+
+def found_by(key_field: str, key: str, fields: Fields, calling_code: str | None) -> Row:
+    """Every identifier of one person that he is found by alone."""
+    told = row(key_field, key, fields, calling_code)
+    return {name: value for name, value in told.items() if name in NAMING and value}
+
+
+def alone(told: Iterable[Row], shared: Collection[str]) -> Iterator[Row]:
+    """Of each person what nobody else is found by; nobody without such."""
+    for one in told:
+        own = {name: value for name, value in one.items() if f"{name}={value}" not in shared}
+        if own:
+            yield own
 
 
 def stale(key_field: str, changes: Iterable[Change], calling_code: str | None) -> Iterator[Row]:

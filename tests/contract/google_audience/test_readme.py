@@ -23,7 +23,7 @@ PEOPLE = [
         "phone": f"06 12 34 56 7{n}",
         "first_name": "Zoë",
         "last_name": "O'Brien",
-        "postal_code": "75001",
+        "postal_code": f"7500{n}",
         "ad_consent": n != 2,
     }
     for n in (1, 2, 3)

@@ -1,0 +1,90 @@
+"""Two customers whom an ad audience knows by one value: who leaves does not take the other with him."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from connectors.sandbox.server import Sandbox
+from octo_dagster.delivery.plan import Options
+from tests.vendors.google_audience import VENDOR as GOOGLE
+from tests.vendors.hashed import sha256
+from tests.vendors.meta_audience import VENDOR as META
+from tests.world import World, row
+
+VENDORS = {"google_audience": GOOGLE, "meta_audience": META}
+AUDIENCES = {"meta_audience": ("PHONE", "", "FN"), "google_audience": ("phone", "+", "given_name")}
+"""Destination → its name for a telephone number, what it puts before the digits it hashes, and its name
+for a first name."""
+
+
+@pytest.fixture(params=sorted(AUDIENCES))
+def shop(
+    request: pytest.FixtureRequest, tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> World:
+    """A mirror into an ad audience; customers of as many orders have one telephone."""
+    vendor = VENDORS[request.param]
+    for name, value in vendor.examinee.env.items():
+        monkeypatch.setenv(name, value)
+    said = vendor.said()
+    phone = {"template": "+33{orders}5550000", "to": AUDIENCES[request.param][0]}
+    return World(tmp_path, sandbox, request.param).say(**said | {"fields": [phone]})
+
+
+def found_by(shop: World) -> str:
+    """Everything anybody in the audience is found by."""
+    return str(shop.sandbox.twin(shop.vendor).holdings()["members"])
+
+
+def telephone(shop: World, number: int) -> str:
+    """The hash of a number as this vendor takes it."""
+    return sha256(f"{AUDIENCES[shop.vendor][1]}33{number}5550000")
+
+
+def test_who_stays_keeps_the_household_s_telephone(shop: World) -> None:
+    """One of two leaves by his address alone; when the other leaves too the number goes with him."""
+    shop.have([row(1, orders=7), row(2, orders=7), row(3)]).deliver()
+    assert shop.have([row(2, orders=7), row(3)]).deliver().exit_code == 0
+    assert telephone(shop, 7) in found_by(shop)
+    assert sha256("customer1@example.com") not in found_by(shop)
+    assert shop.deliver().planned == 0
+    assert shop.have([row(3)]).deliver().exit_code == 0
+    assert telephone(shop, 7) not in found_by(shop)
+
+
+def test_both_leave_at_once(shop: World) -> None:
+    """Nobody is left who could be found by it."""
+    shop.have([row(1, orders=7), row(2, orders=7), row(3)]).deliver()
+    shop.have([row(3)]).deliver()
+    assert telephone(shop, 7) not in found_by(shop)
+
+
+def test_a_number_that_changes_hands_stays(shop: World) -> None:
+    """He has another telephone now; of who has his old one, or gets it in the same run, it is not taken."""
+    shop.have([row(1, orders=7), row(2, orders=7), row(3)]).deliver()
+    shop.have([row(1, orders=8), row(2, orders=7), row(3, orders=9)]).deliver()
+    assert all(telephone(shop, number) in found_by(shop) for number in (7, 8, 9))
+    shop.have([row(1, orders=8), row(2, orders=9), row(4, orders=7)]).deliver()
+    assert all(telephone(shop, number) in found_by(shop) for number in (7, 8, 9))
+    assert telephone(shop, 3) not in found_by(shop)
+
+
+def test_one_person_under_two_keys(shop: World) -> None:
+    """Two spellings of one number are two keys and one member: he stays until neither stands for him."""
+    phone, _, name = AUDIENCES[shop.vendor]
+    shop.say(key={"from": "email", "to": phone}, fields=[{"from": "segment", "to": name}])
+    spelled = {1: "+33 7 555 0000", 2: "0033 75550000"}
+    shop.have([row(number, email=email) for number, email in spelled.items()]).deliver()
+    assert shop.have([row(2, email=spelled[2])]).deliver(allow=True).exit_code == 0
+    assert telephone(shop, 7) in found_by(shop)
+    shop.have([]).deliver(allow=True)
+    assert telephone(shop, 7) not in found_by(shop)
+
+
+def test_a_live_run_looks_at_the_others_too(shop: World) -> None:
+    """A run of a few customers, as an order starts it, knows who else has the number."""
+    shop.have([row(1, orders=7), row(2, orders=7), row(3)]).deliver()
+    few = Options(near=("customer1@example.com",))
+    assert shop.have([row(2, orders=7), row(3)]).deliver(few).tally.accepted == 1
+    assert telephone(shop, 7) in found_by(shop)
