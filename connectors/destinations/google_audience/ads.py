@@ -87,13 +87,14 @@ class Ads:
         return [{**named, "productDestinationId": list_id}]
 
     def fate(self, request_id: str) -> Mapping[str, Any] | None:
-        """What became of a request at its one destination; None when Google does not know it."""
+        """What became of a request at its one destination, or nothing that is decided yet; None when Google
+        does not know it."""
         reply = self.call("GET", "requestStatus:retrieve", query={"requestId": request_id})
         if reply.status_code == 400 and UNKNOWN_REQUEST in reply.text:
             return None
-        told = good(reply)["requestStatusPerDestination"]
+        told = good(reply).get("requestStatusPerDestination") or [{}]
         if len(told) != 1:
-            raise Unanswered("google_audience: the request's status is of no or many destinations")
+            raise Unanswered("google_audience: the request's status is of many destinations")
         found: Mapping[str, Any] = told[0]
         return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,9 +28,11 @@ class Verdict:
 def verdict(fate: Mapping[str, Any], keys: Sequence[str]) -> Verdict:
     """A decided request's outcome; `keys` in the order their records were sent.
 
-    Where it counts more failures than it names, nobody it does not name is believed to be in."""
+    Where it counts more failures than it names, or fewer records than were sent, nobody it does not name is
+    believed to be in, or out."""
+    short = received(fate) < len(keys)
     if fate["requestStatus"] == "SUCCESS":
-        return Verdict({}, {})
+        return Verdict({}, dict.fromkeys(keys, Outcome.UNKNOWN) if short else {})
     counts = fate.get("errorInfo", {}).get("errorCounts", [])
     failed = {keys[n]: one["reason"] for one in counts for n in one.get("recordIndices", ()) if n < len(keys)}
     named = sum(len(one.get("recordIndices", ())) for one in counts)
@@ -37,7 +40,22 @@ def verdict(fate: Mapping[str, Any], keys: Sequence[str]) -> Verdict:
     rest = [key for key in keys if key not in failed]
     if fate["requestStatus"] == "FAILED":
         failed |= dict.fromkeys(rest, counts[0]["reason"] if counts else "FAILED")
-    doubtful = rest if fate["requestStatus"] != "FAILED" and (more > 0 or not counts) else []
+    doubtful = rest if fate["requestStatus"] != "FAILED" and (more > 0 or not counts or short) else []
     again = dict.fromkeys((key for key, reason in failed.items() if reason == OURS), Outcome.UNSENT)
     refused = {key: reason.removeprefix(PREFIX) for key, reason in failed.items() if reason != OURS}
     return Verdict(refused, {**again, **dict.fromkeys(doubtful, Outcome.UNKNOWN)})
+
+
+def received(fate: Mapping[str, Any]) -> float:
+    """How many records Google says it was sent, whatever became of them; infinite where it does not say."""
+    for kind, inner in STATUSES:
+        told = fate.get(kind, {}).get(inner, {})
+        if "recordCount" in told:
+            return int(told["recordCount"])
+    return math.inf
+
+
+STATUSES = (
+    ("audienceMembersIngestionStatus", "userDataIngestionStatus"),
+    ("audienceMembersRemovalStatus", "userDataRemovalStatus"),
+)

@@ -210,6 +210,47 @@ def test_what_a_status_means(status: str, counts: list[dict[str, Any]], wanted: 
     assert verdict(fate, ["a", "b", "c"]) == wanted
 
 
+COUNTED = [
+    ("audienceMembersIngestionStatus", "userDataIngestionStatus", "SUCCESS", {"recordCount": "3"}, {}),
+    ("audienceMembersIngestionStatus", "userDataIngestionStatus", "SUCCESS", {}, {}),
+    ("audienceMembersIngestionStatus", "userDataIngestionStatus", "SUCCESS", {"recordCount": "2"}, "abc"),
+    ("audienceMembersRemovalStatus", "userDataRemovalStatus", "SUCCESS", {"recordCount": "0"}, "abc"),
+    ("audienceMembersRemovalStatus", "userDataRemovalStatus", "PARTIAL_SUCCESS", {"recordCount": "2"}, "ac"),
+]
+
+
+@pytest.mark.parametrize(("kind", "inner", "status", "told", "doubted"), COUNTED)
+def test_a_count_that_is_short_is_nobody_s_success(
+    kind: str, inner: str, status: str, told: dict[str, str], doubted: str
+) -> None:
+    """Where Google counts fewer records than it was sent, whoever it does not name is unknown."""
+    reason = "PROCESSING_ERROR_REASON_INVALID_FORMAT"
+    errors = [{"reason": reason, "recordCount": "1", "recordIndices": [1]}] if status != "SUCCESS" else []
+    fate = {"requestStatus": status, kind: {inner: told}, "errorInfo": {"errorCounts": errors}}
+    assert verdict(fate, ["a", "b", "c"]).otherwise == dict.fromkeys(doubted, Outcome.UNKNOWN)
+
+
+def test_records_google_lost_are_sent_again(shop: World) -> None:
+    """A request that succeeded with fewer records than it was sent is not believed, neither of those it added
+    nor of those it let go."""
+    twin(shop).overlooks = 1
+    report = shop.have([row(n) for n in range(1, 6)]).deliver()
+    assert (report.tally.accepted, report.tally.unsent, report.exit_code) == (0, 5, 5)
+    twin(shop).overlooks = 0
+    assert (shop.deliver().exit_code, len(held(shop))) == (0, 5)
+    twin(shop).overlooks = 1
+    assert shop.have([row(n) for n in range(2, 6)]).deliver().exit_code == 5
+    twin(shop).overlooks = 0
+    assert (shop.deliver().exit_code, len(held(shop))) == (0, 4)
+
+
+def test_a_request_nothing_is_said_of_yet(shop: World) -> None:
+    """A status without any destination is one that is not decided: it is asked again, and then believed."""
+    twin(shop).quiet_looks = 2
+    assert shop.have([row(1), row(2)]).deliver().exit_code == 0
+    assert (twin(shop).quiet_looks, len(held(shop))) == (0, 2)
+
+
 def test_a_member_google_refuses_at_once(front: Sitting, sandbox: Sandbox) -> None:
     """A 400 that names members costs those and no others, which go again at once, without halving."""
     assert isinstance(front.destination, GoogleAudience)
