@@ -31,8 +31,8 @@ class Ads:
     login: str
     name: str
     """The user list's."""
-    numbers: dict[str, str] = field(default_factory=dict)
-    """The id the list's name was found to mean."""
+    found: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The list that its name was found to mean."""
 
     def call(
         self, method: str, path: str, body: Any = None, query: Mapping[str, Any] | None = None
@@ -61,15 +61,17 @@ class Ads:
             query["pageToken"] = page["nextPageToken"]
 
     def list_id(self, *, create: bool = False) -> str | None:
-        """The id of the list of this name; made when missing, if told to. A name is one list's only."""
-        if self.name not in self.numbers:
+        """The id of the list of this name, which is one list's only; made when missing, if told to. Fatal for
+        one that takes no contacts, and, where it is to be filled, for a closed one."""
+        if self.name not in self.found:
             same = self.user_lists(filter=f"display_name = {json.dumps(self.name, ensure_ascii=False)}")
             if not same and not create:
                 return None
-            self.numbers[self.name] = checked(same[0]) if same else self.made()
-        return self.numbers[self.name]
+            self.found[self.name] = checked(same[0]) if same else self.made()
+        found = self.found[self.name]
+        return str((opened(found) if create else found)["id"])
 
-    def made(self) -> str:
+    def made(self) -> Mapping[str, Any]:
         body = {
             "displayName": self.name,
             "membershipDuration": f"{LONGEST_DAYS * 86_400}s",
@@ -78,7 +80,8 @@ class Ads:
                 "contactIdInfo": {"dataSourceType": "DATA_SOURCE_TYPE_FIRST_PARTY"},
             },
         }
-        return str(good(self.call("POST", self.lists, body))["id"])
+        found: Mapping[str, Any] = good(self.call("POST", self.lists, body))
+        return found
 
     def place(self, list_id: str) -> list[dict[str, Any]]:
         """The one destination of a request."""
@@ -99,12 +102,23 @@ class Ads:
         return found
 
 
-def checked(found: Mapping[str, Any]) -> str:
-    """The id of a list that takes contacts. Fatal for one of another kind."""
+def checked(found: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A list of contacts. Fatal for one of another kind."""
     kinds = found.get("ingestedUserListInfo", {}).get("uploadKeyTypes", [])
     if "CONTACT_ID" not in kinds or found.get("readOnly"):
         raise Fatal(f"google_audience: the list {found['displayName']!r} takes no contacts")
-    return str(found["id"])
+    return found
+
+
+def opened(found: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A list that people are added to. Fatal for a closed one: it would take the request and add nobody."""
+    if found.get("membershipStatus") == "CLOSED":
+        cause = " (Google closed it, unused)" if found.get("closingReason") == "UNUSED" else ""
+        raise Fatal(
+            f"google_audience: the list {found['displayName']!r} is closed{cause} and takes nobody: open it "
+            f"in Google Ads (Audience manager), or give a sync of another name another list"
+        )
+    return found
 
 
 def good(reply: requests.Response) -> Any:

@@ -72,6 +72,12 @@ class UserList:
     people: list[Person] = field(default_factory=list)
     known: dict[tuple[str, str], Person] = field(default_factory=dict)
 
+    @property
+    def open(self) -> bool:
+        """Whether it accrues members. What a closed one is sent ends well and adds nobody, the strictest
+        reading: Google's documents name no error for it."""
+        return bool(self.body.get("membershipStatus") != "CLOSED")
+
     def ingest(self, member: Mapping[str, Any], consent: Mapping[str, str]) -> None:
         found = list(identifiers(member))
         person = self.known.get(found[0])

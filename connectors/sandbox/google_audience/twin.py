@@ -147,10 +147,10 @@ class GoogleAudience(Twin):
                 failed.setdefault(reason, []).append(place)
         bad_places = {place for places in failed.values() for place in places}
         good = [one for place, one in enumerate(members) if place not in bad_places]
-        if asked.verb == "ingest":
+        if asked.verb == "ingest" and asked.list.open:
             for one in good:
                 asked.list.ingest(one, consent_of(asked.body, one))
-        else:
+        elif asked.verb == "remove":
             asked.list.remove(good)
         return self.told(asked, failed, len(good))
 
@@ -299,8 +299,8 @@ def consent_of(body: Mapping[str, Any], member: Mapping[str, Any]) -> dict[str, 
 def shown(account: str, found: UserList) -> dict[str, Any]:
     """A user list as the API shows it; ids are numbers as text."""
     name = f"accountTypes/GOOGLE_ADS/accounts/{account}/userLists/{found.id}"
-    fixed = {"name": name, "id": found.id, "readOnly": False, "membershipStatus": "OPEN"}
-    return {**found.body, **fixed, "accessReason": "OWNED", "accountAccessStatus": "ENABLED"}
+    fixed = {"name": name, "id": found.id, "readOnly": False, "accountAccessStatus": "ENABLED"}
+    return {"membershipStatus": "OPEN", **found.body, **fixed, "accessReason": "OWNED"}
 
 
 def read(request: Request) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,15 +28,6 @@ from tests.world import World, row
 
 ADA, BOB = "ada@example.com", "bob@example.com"
 HALF_AN_HOUR = 1_800.0
-
-
-@pytest.fixture
-def front(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sitting]:
-    """Signed in at the twin."""
-    monkeypatch.setenv("GOOGLE_SERVICE_ACCOUNT", GOOGLE.env["GOOGLE_SERVICE_ACCOUNT"])
-    made = Sitting(GOOGLE, sandbox.address)
-    with closing(made.http):
-        yield made
 
 
 @pytest.fixture
@@ -361,37 +351,6 @@ BEARER: dict[str, Any] = {}
 @pytest.fixture(autouse=True)
 def _bearer(front: Sitting) -> None:
     BEARER["headers"] = {"Authorization": f"Bearer {front.api.token}"}
-
-
-def test_the_list_is_found_by_its_name(front: Sitting, sandbox: Sandbox) -> None:
-    """A list of the name is used, whatever signs are in it; one that takes no contacts is refused."""
-    google = sandbox.twin("google_audience")
-    info = {"uploadKeyTypes": ["CONTACT_ID"]}
-    wanted = google.add_list("1000000001", {"displayName": 'Best "of" all\\', "ingestedUserListInfo": info})
-    google.add_list("1000000001", {"displayName": "Best", "ingestedUserListInfo": info})
-    named = Sitting(GOOGLE, front.address, {"list": 'Best "of" all\\'})
-    with closing(named.http):
-        named.upsert({ADA: {}})
-    assert (len(wanted.people), len(google.accounts["1000000001"])) == (1, 2)
-    wanted.body["ingestedUserListInfo"] = {"uploadKeyTypes": ["MOBILE_ID"]}
-    with pytest.raises(Fatal, match="takes no contacts"):
-        Sitting(GOOGLE, front.address, {"list": 'Best "of" all\\'}).upsert({BOB: {}})
-
-
-def test_a_new_list_keeps_people_as_long_as_can_be(front: Sitting, sandbox: Sandbox) -> None:
-    """A list that is made keeps members 540 days, of the shop's own data."""
-    front.upsert({ADA: {}})
-    (made,) = sandbox.twin("google_audience").accounts["1000000001"].values()
-    assert (made.body["membershipDuration"], made.name) == ("46656000s", "Octo customers")
-    assert made.body["ingestedUserListInfo"]["contactIdInfo"] == {
-        "dataSourceType": "DATA_SOURCE_TYPE_FIRST_PARTY"
-    }
-
-
-def test_nobody_leaves_a_list_there_is_not(front: Sitting, sandbox: Sandbox) -> None:
-    """A removal makes no list, and is as good as done where there is none."""
-    assert front.carry_out(Op.LEAVE, Change(ADA))[ADA].outcome is Outcome.ACCEPTED
-    assert sandbox.twin("google_audience").accounts["1000000001"] == {}
 
 
 def test_a_manager_account_goes_along(front: Sitting, sandbox: Sandbox) -> None:
