@@ -62,14 +62,14 @@ class Ads:
 
     def list_id(self, *, create: bool = False) -> str | None:
         """The id of the list of this name, which is one list's only; made when missing, if told to. Fatal for
-        one that takes no contacts, and, where it is to be filled, for a closed one."""
+        one that takes no contacts or, where it is to be filled, nobody new."""
         if self.name not in self.found:
             same = self.user_lists(filter=f"display_name = {json.dumps(self.name, ensure_ascii=False)}")
             if not same and not create:
                 return None
             self.found[self.name] = checked(same[0]) if same else self.made()
         found = self.found[self.name]
-        return str((opened(found) if create else found)["id"])
+        return str((fillable(found) if create else found)["id"])
 
     def made(self) -> Mapping[str, Any]:
         body = {
@@ -110,13 +110,21 @@ def checked(found: Mapping[str, Any]) -> Mapping[str, Any]:
     return found
 
 
-def opened(found: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A list that people are added to. Fatal for a closed one: it would take the request and add nobody."""
+def fillable(found: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A list that people are added to, and kept in. Fatal for a closed one, which would take a request and
+    add nobody, and for one that forgets people sooner than they are sent again."""
+    named = f"google_audience: the list {found['displayName']!r}"
     if found.get("membershipStatus") == "CLOSED":
         cause = " (Google closed it, unused)" if found.get("closingReason") == "UNUSED" else ""
         raise Fatal(
-            f"google_audience: the list {found['displayName']!r} is closed{cause} and takes nobody: open it "
-            f"in Google Ads (Audience manager), or give a sync of another name another list"
+            f"{named} is closed{cause} and takes nobody: open it in Google Ads (Audience manager), or give a "
+            f"sync of another name another list"
+        )
+    days = float(str(found.get("membershipDuration", "inf")).removesuffix("s")) / 86_400
+    if days < LONGEST_DAYS:
+        raise Fatal(
+            f"{named} forgets people after {days:.0f} days, though the sync holds them: set its "
+            f"membership duration to {LONGEST_DAYS} days in Google Ads (Audience manager)"
         )
     return found
 

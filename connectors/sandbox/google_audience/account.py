@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -45,7 +46,7 @@ def bad(field_: str, reason: str, description: str = "") -> Refused:
     return Refused("INVALID_ARGUMENT", "There was a problem with the request.", 400, [line])
 
 
-@dataclass
+@dataclass(eq=False)
 class Person:
     """Somebody in a list: the identifiers he is found by, and what he consented to."""
 
@@ -53,6 +54,8 @@ class Person:
     phones: set[str] = field(default_factory=set)
     addresses: set[str] = field(default_factory=set)
     consent: dict[str, str] = field(default_factory=dict)
+    told: float = math.inf
+    """When he was sent last, in seconds."""
 
     def held(self, kind: str) -> set[str]:
         return {"emails": self.emails, "phones": self.phones, "addresses": self.addresses}[kind]
@@ -78,7 +81,7 @@ class UserList:
         reading: Google's documents name no error for it."""
         return bool(self.body.get("membershipStatus") != "CLOSED")
 
-    def ingest(self, member: Mapping[str, Any], consent: Mapping[str, str]) -> None:
+    def ingest(self, member: Mapping[str, Any], consent: Mapping[str, str], now: float = math.inf) -> None:
         found = list(identifiers(member))
         person = self.known.get(found[0])
         if person is None:
@@ -88,6 +91,16 @@ class UserList:
             person.held(kind).add(value)
             self.known[(kind, value)] = person
         person.consent = dict(consent)
+        person.told = now
+
+    def forget(self, now: float) -> None:
+        """Let go who was not sent again in time."""
+        seconds = float(str(self.body.get("membershipDuration", f"{LONGEST}s")).removesuffix("s"))
+        gone = {person for person in self.people if person.told + seconds <= now}
+        if not gone:
+            return
+        self.people = [person for person in self.people if person not in gone]
+        self.known = {one: person for one, person in self.known.items() if person not in gone}
 
     def remove(self, members: list[Mapping[str, Any]]) -> None:
         gone = {one for member in members for one in identifiers(member)}

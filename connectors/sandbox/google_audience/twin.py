@@ -132,10 +132,12 @@ class GoogleAudience(Twin):
             return said(refused.body, refused.code)
 
     def work(self) -> None:
-        """Carry out every request whose time has come."""
+        """Carry out every request whose time has come, and let go whose time is over."""
         for asked in self.requests.values():
             if asked.status is None and asked.due <= self.clock():
                 asked.status = self.carried_out(asked)
+        for found in (one for some in self.accounts.values() for one in some.values()):
+            found.forget(self.clock())
 
     def carried_out(self, asked: Asked) -> dict[str, Any]:
         """Do it, and say what became of it record by record."""
@@ -149,7 +151,7 @@ class GoogleAudience(Twin):
         good = [one for place, one in enumerate(members) if place not in bad_places]
         if asked.verb == "ingest" and asked.list.open:
             for one in good:
-                asked.list.ingest(one, consent_of(asked.body, one))
+                asked.list.ingest(one, consent_of(asked.body, one), self.clock())
         elif asked.verb == "remove":
             asked.list.remove(good)
         return self.told(asked, failed, len(good))

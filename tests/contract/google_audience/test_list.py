@@ -10,6 +10,7 @@ import pytest
 from connectors.sandbox.server import Sandbox
 from octo_dagster.errors import Fatal
 from octo_dagster.model import Change, Op, Outcome
+from tests.conftest import Clock
 from tests.contract.sitting import Sitting
 from tests.vendors.google_audience import GOOGLE
 
@@ -63,3 +64,22 @@ def test_a_closed_list_is_not_filled(
         with pytest.raises(Fatal, match=told):
             later.upsert({ADA: {}})
     assert len(google.holdings()["members"]) == 1
+
+
+def test_a_list_that_forgets_early_is_not_filled(front: Sitting, sandbox: Sandbox) -> None:
+    """A list people made that keeps members thirty days would lose whom the ledger holds: it says what to set."""
+    google = sandbox.twin("google_audience")
+    google.clock = Clock()
+    info = {"uploadKeyTypes": ["CONTACT_ID"]}
+    body = {"displayName": "Octo customers", "ingestedUserListInfo": info, "membershipDuration": "2592000s"}
+    made = google.add_list("1000000001", body)
+    with pytest.raises(Fatal, match="forgets people after 30 days"):
+        front.upsert({ADA: {}})
+    made.body["membershipDuration"] = "46656000s"
+    later = Sitting(GOOGLE, front.address)
+    with closing(later.http):
+        later.upsert({ADA: {}, BOB: {}})
+    google.clock.sleep(539 * 86_400.0)
+    assert len(google.holdings()["members"]) == 2
+    google.clock.sleep(86_400.0)
+    assert google.holdings()["members"] == []
