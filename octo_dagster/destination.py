@@ -13,7 +13,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, Generic, TypeVar
 
 import requests
@@ -125,6 +125,9 @@ class Destination(BaseModel, ABC, Generic[ApiT]):
 
     by_values: ClassVar[bool] = False
     """Whether it knows people by values alone, which two customers may share; `names` then says which."""
+
+    keeps: ClassVar[timedelta | None] = None
+    """How long it keeps somebody without being told of him again; each is, well before. None: for ever."""
 
     def names(self, key_field: str, key: str, fields: Fields) -> frozenset[str]:
         """What somebody is found by at a destination that knows people `by_values`: equal for equal values

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -218,8 +219,7 @@ def rejected(console: Console, rows: Sequence[Mapping[str, Any]], most: int = 10
 def plan(console: Console, drawn: Plan, trips: Sequence[str], lines: Iterable[Line]) -> None:
     """A plan: its figures, a look at its changes, and how to deliver it."""
     table = grid(f"Plan {drawn.id} of {drawn.sync}", "", "rows")
-    for name in ("added", "changed", "removed", "unchanged", "owed", "invalid", "waiting", "left_out"):
-        count = getattr(drawn.counts, name)
+    for name, count in islice(asdict(drawn.counts).items(), 2, None):  # but rows and held
         table.add_row(name.replace("_", " "), f"{count:,}", style=None if count else "dim")
     console.print(table)
     changes = grid("The first changes", "what", "key", "fields")

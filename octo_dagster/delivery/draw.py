@@ -47,6 +47,9 @@ from octo_dagster.warehouse import Warehouse
 MEMORY = "512MB"
 """What planning holds before it spills, whatever the number of customers."""
 
+RENEW = 0.9
+"""Of the time a destination keeps somebody, after how much he is sent again."""
+
 PAGE = 1_000
 """Changed records looked up in the ledger at a time."""
 
@@ -112,7 +115,9 @@ class Drawing:
         self.doubts = ledger.doubts(sync.name)
         self.definition = definition(sync)
         self.sql: Compiled = compiled(sync, warehouse.schema(sync.reads))
-        self.seen = {ADDED: 0, CHANGED: 0, REMOVED: 0, "owed": 0, "passed": 0}
+        self.seen = {ADDED: 0, CHANGED: 0, REMOVED: 0, "owed": 0, "renewed": 0, "passed": 0}
+        keeps = sync.destination.keeps
+        self.forgotten = ledger.clock() - keeps * RENEW if keeps else None
         self.waiting: set[str] = set()
 
     def id(self) -> str:
@@ -185,12 +190,15 @@ class Drawing:
                    from {column(self.sync.reads)} {condition}"""
 
     def held_reader(self) -> pa.RecordBatchReader:
-        schema = pa.schema({"key": pa.string(), "fingerprint": pa.string(), "owed": pa.bool_()})
+        schema = pa.schema(
+            {"key": pa.string(), "fingerprint": pa.string(), "owed": pa.bool_(), "old": pa.bool_()}
+        )
 
         def pages() -> Iterator[pa.RecordBatch]:
             for page in self.held():
                 keys, prints, owed = (pa.array([row[n] for row in page], pa.string()) for n in range(3))
-                arrays = [keys, prints, owed.is_valid()]
+                old = pa.array([bool(row[3]) for row in page], pa.bool_())
+                arrays = [keys, prints, owed.is_valid(), old]
                 yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 
         return pa.RecordBatchReader.from_batches(schema, pages())
@@ -201,13 +209,13 @@ class Drawing:
         return f"{self.sql.key} in ({listed})" if listed else ""
 
     def held(self) -> Iterator[Sequence[Any]]:
-        """Pages of (key, fingerprint, owed) of what the ledger knows, or of what it knows of `near`."""
+        """Pages of (key, fingerprint, owed, old) of what the ledger knows, or of what it knows of `near`."""
         if not self.options.near:
-            yield from self.ledger.held(self.sync.name)
+            yield from self.ledger.held(self.sync.name, self.forgotten)
             return
         for start in range(0, len(self.options.near), PAGE):
             known = self.ledger.rows(self.sync.name, self.options.near[start : start + PAGE])
-            yield [(key, row["fingerprint"], row["owed"]) for key, row in known.items()]
+            yield [(key, row["fingerprint"], row["owed"], False) for key, row in known.items()]
 
     def everything(self, connection: duckdb.DuckDBPyConnection, near: int) -> tuple[int, int]:
         """Of how many rows, and of how many records held, the plan is. The rows beside those `near` are not
@@ -303,10 +311,10 @@ class Drawing:
         sure = f"h.fingerprint in ('{UNSURE}', '{MAYBE}') or h.owed" if not self.options.full else "true"
         mine = f"h.fingerprint = '{MAYBE}'" if self.sync.mode is Mode.CREATE_ONLY else "true"
         query = f"""select m.key, m.spelled, m.record, md5(m.record), ({sure}) as sure, h.owed,
-                           h.fingerprint = '{MAYBE}' as maybe
+                           h.fingerprint = '{MAYBE}' as maybe, h.old
                     from mapped m join (select * from held anti join barred using (key)) h on m.key = h.key
                     where h.fingerprint is not null and {mine} and {self.chosen()}
-                      and ({sure} or md5(m.record) <> h.fingerprint)"""
+                      and ({sure} or h.old or md5(m.record) <> h.fingerprint)"""
         for rows in pages(connection.sql(query)):
             before = self.ledger.fields(self.sync.name, [row[0] for row in rows])
             perhaps = self.perhaps([row[0] for row in rows])
@@ -324,11 +332,13 @@ class Drawing:
         return self.ledger.perhaps(self.sync.name, keys) if self.doubts else {}
 
     def change(self, row: tuple[Any, ...], before: str, perhaps: list[str] | None) -> dict[str, Any] | None:
-        key, spelled, record, fingerprint, sure, owed, maybe = row
+        key, spelled, record, fingerprint, sure, owed, maybe, old = row
         fields = sendable(self.sync, record, new=False)
         tolerances = {m.to: m.tolerance for m in self.sync.fields if m.tolerance}
         if not sure and not differing(fields, decoded(before), tolerances):
-            return None
+            if not old:
+                return None
+            self.seen["renewed"] += 1
         self.seen["owed"] += bool(owed)
         return {
             "kind": CHANGED,
@@ -383,6 +393,7 @@ class Drawing:
             removed=self.seen[REMOVED],
             unchanged=rows - sent - invalid - waiting - outside,
             owed=self.seen["owed"],
+            renewed=self.seen["renewed"],
             invalid=invalid,
             waiting=waiting,
             left_out=outside,

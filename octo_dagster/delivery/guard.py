@@ -22,7 +22,7 @@ def trips(plan: Plan, guards: Guards) -> tuple[str, ...]:
         found.append(f"the source is empty and {counts.held:,} records are held")
     for what, many, of, most in (
         ("removed", counts.removed, counts.held, guards.max_removed),
-        ("changed", counts.changed, counts.held, guards.max_changed),
+        ("changed", counts.changed - counts.renewed, counts.held, guards.max_changed),
         ("invalid", counts.invalid, counts.rows, guards.max_invalid),
     ):
         if many > allowed(most, of):

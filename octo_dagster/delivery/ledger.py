@@ -185,11 +185,18 @@ class Ledger:
             added.on_conflict_do_update(index_elements=["sync"], set_={"revision": SYNCS.c.revision + 1})
         )
 
-    def held(self, sync: str, size: int = 2_000) -> Iterator[Sequence[sa.Row[str, str | None, str | None]]]:
-        """Pages of (key, fingerprint, owed) of every key the ledger knows.
+    def held(
+        self, sync: str, before: datetime | None = None, size: int = 2_000
+    ) -> Iterator[Sequence[sa.Row[str, str | None, str | None, bool]]]:
+        """Pages of (key, fingerprint, owed, whether it was sent last by a run older than `before`) of every
+        key the ledger knows.
 
         Small pages: Python's garbage collector walks a large one again and again while it is made."""
-        query = sa.select(SNAPSHOT.c.key, SNAPSHOT.c.fingerprint, SNAPSHOT.c.owed).where(
+        old: sa.ColumnElement[bool] = sa.false()
+        if before is not None:
+            past = sa.select(RUNS.c.run).where(RUNS.c.sync == sync, RUNS.c.started_at < before)
+            old = SNAPSHOT.c.run.in_(past)
+        query = sa.select(SNAPSHOT.c.key, SNAPSHOT.c.fingerprint, SNAPSHOT.c.owed, old.label("old")).where(
             SNAPSHOT.c.sync == sync
         )
         with self.reading() as connection:

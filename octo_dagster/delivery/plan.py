@@ -66,6 +66,8 @@ class Counts:
     unchanged: int = 0
     owed: int = 0
     """Of added and changed: rejected last time, tried again now."""
+    renewed: int = 0
+    """Of changed: as it was, and sent again because the destination would forget it (`keeps`)."""
     invalid: int = 0
     waiting: int = 0
     """Sent earlier, still without an answer, so left alone."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from connectors.destinations.google_audience.ads import (
     HOST,
+    LONGEST_DAYS,
     SCOPE,
     Ads,
     good,
@@ -95,6 +96,7 @@ class GoogleAudience(Destination[Ads]):
         Rate(300, 60.0, r"requestStatus:"),
     )
     by_values: ClassVar = True
+    keeps: ClassVar = timedelta(days=LONGEST_DAYS)
     in_order: ClassVar = False  # requests are carried out side by side
     jobs_at_once: ClassVar = 100
     patience: ClassVar = 3_600.0
