@@ -14,7 +14,7 @@ them: nothing here can empty a list, or delete one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Literal
@@ -35,12 +35,16 @@ from connectors.destinations.google_audience.ads import (
 )
 from connectors.destinations.google_audience.identifiers import (
     FIELDS,
+    ROWS,
     SPELLED,
+    Members,
     alone,
     hashed,
     identifiers,
     member,
     one_name,
+    order,
+    removals,
     stale,
     status,
     told_by,
@@ -51,10 +55,6 @@ from connectors.destinations.google_sign_in import SIGN_IN_HOST, access_token
 from octo_dagster.destination import Destination, FieldReport, Limits, Rate, Secret, Survey, words
 from octo_dagster.errors import DeliveryError, Fatal, Retryable, Unanswered
 from octo_dagster.model import Batch, Change, Fields, FieldType, Mode, Op, Outcome, Receipt, Removal, Sent
-
-ROWS = 10_000
-Members = Sequence[tuple[str, dict[str, Any]]]
-"""Key and member, in the order they are sent, by which Google tells of them."""
 
 
 class Consent(BaseModel):
@@ -133,7 +133,7 @@ class GoogleAudience(Destination[Ads]):
         """What is no longer true of a person goes first, or he would stay to be found by it for good."""
         batch = answered(batch)
         reasons = dict(self.unfit(batch))
-        verbs = [(verb, some) for verb, some in self.work(batch) if some]
+        verbs = [*self.work(batch)]
         list_id = api.list_id(create=batch.op is Op.UPSERT) if verbs else None
         if list_id is None:
             return Sent(receipts(reasons))  # there is nothing to send, or no list to be taken from
@@ -157,20 +157,21 @@ class GoogleAudience(Destination[Ads]):
         """The requests that carry a batch out, in order: always the same for the same batch."""
         field, code = batch.key_field, self.calling_code
         if batch.op is Op.LEAVE:
-            found = [(c.key, alone(told_by(field, c, code), batch.shared)) for c in batch.changes]
-            yield "remove", [(key, member(some)) for key, some in found if some]
+            yield from removals((c.key, alone(told_by(field, c, code), batch.shared)) for c in batch.changes)
             return
         reasons = self.unfit(batch)
-        old = [(c.key, alone(stale(field, c, code), batch.shared)) for c in batch.changes]
-        yield "remove", [(key, member(some)) for key, some in old if some and willing(reasons[key])]
-        yield (
-            "ingest",
-            [
-                (c.key, member(identifiers(field, c.key, c.fields, code), self.said(c.fields)))
-                for c in batch.changes
-                if reasons[c.key] is None
-            ],
+        yield from removals(
+            (c.key, alone(stale(field, c, code), batch.shared))
+            for c in batch.changes
+            if willing(reasons[c.key])
         )
+        told = [
+            (c.key, member(identifiers(field, c.key, c.fields, code), self.said(c.fields)))
+            for c in batch.changes
+            if reasons[c.key] is None
+        ]
+        if told:
+            yield "ingest", told
 
     def said(self, fields: Fields) -> dict[str, str]:
         """What a person said of his consent himself, whole; nothing where no column of it is mapped."""
@@ -193,18 +194,18 @@ class GoogleAudience(Destination[Ads]):
         batch = answered(batch)
         reasons = dict(self.unfit(batch))
         otherwise: dict[str, Outcome] = {}
-        work = dict(self.work(batch))
-        for part in (batch.token or "").split():
-            verb, sent, request_id = [*part.split("=", 2), ""][:3]
-            if sent != order(work[verb]):
-                # The file was edited since, or an older version kept no order: whom a place meant is lost.
-                return None
+        work = [*self.work(batch)]
+        asked = [[*part.split("=", 2), ""] for part in (batch.token or "").split()]
+        if [part[:2] for part in asked] != [[verb, order(some)] for verb, some in work]:
+            # The file was edited since, or an older version kept no order: whom a place meant is lost.
+            return None
+        for (_, _, request_id, *_), (_, some) in zip(asked, work, strict=True):
             fate = api.fate(request_id)
             if fate is None:
                 return None
             if fate.get("requestStatus") not in DECIDED:
                 return Sent(token=batch.token)
-            told = verdict(fate, [key for key, _ in work[verb]])
+            told = verdict(fate, [key for key, _ in some])
             reasons |= told.refused
             otherwise |= told.otherwise
         return Sent(receipts(reasons, otherwise))
@@ -249,11 +250,6 @@ class GoogleAudience(Destination[Ads]):
 
 
 KINDS = "uploadKeyTypes"
-
-
-def order(some: Members) -> str:
-    """A mark of who was sent and in which order, by which Google tells of them."""
-    return hashed("\n".join(key for key, _ in some))[:12]
 
 
 def answered(batch: Batch) -> Batch:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from connectors.destinations.identity import address, digits_abroad
@@ -27,6 +27,11 @@ FIELDS: Mapping[str, FieldType] = {
 
 Identifier = dict[str, Any]
 """One of `emailAddress`, `phoneNumber`, `address`, as the API spells it."""
+
+ROWS, MOST_IDENTIFIERS = 10_000, 10
+"""Of members of one request, and of identifiers of one member."""
+Members = Sequence[tuple[str, dict[str, Any]]]
+"""Key and member, in the order they are sent, by which Google tells of them."""
 
 
 def normal(name: str, value: Value, calling_code: str | None) -> str | None:
@@ -136,6 +141,23 @@ def stale(key_field: str, change: Change, calling_code: str | None) -> list[Iden
 def member(found: Sequence[Identifier], consent: Mapping[str, str] | None = None) -> dict[str, Any]:
     """A member of an audience as the API takes it; his own consent stands above the request's."""
     return {"userData": {"userIdentifiers": list(found)}, **({"consent": dict(consent)} if consent else {})}
+
+
+def removals(gone: Iterable[tuple[str, Sequence[Identifier]]]) -> Iterator[tuple[str, Members]]:
+    """The requests that take these people back: of who has more identifiers than a member may have, several
+    members; of more members than a request takes, several requests."""
+    some = [
+        (key, member(found[start : start + MOST_IDENTIFIERS]))
+        for key, found in gone
+        for start in range(0, len(found), MOST_IDENTIFIERS)
+    ]
+    for start in range(0, len(some), ROWS):
+        yield "remove", some[start : start + ROWS]
+
+
+def order(some: Members) -> str:
+    """A mark of who was sent and in which order, by which Google tells of them."""
+    return hashed("\n".join(key for key, _ in some))[:12]
 
 
 SPELLED = {"ad_user_data": "adUserData", "ad_personalization": "adPersonalization"}

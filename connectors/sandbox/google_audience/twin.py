@@ -65,7 +65,7 @@ class GoogleAudience(Twin):
         self.terms = True
         """Whether the accounts accepted the terms of Customer Match."""
         self.refuses: dict[str, str] = {}
-        """E-mail hash → the reason Google finds for that record while it works on it."""
+        """Hash of an address or number → the reason Google finds for that record while it works on it."""
         self.counts_only = False
         """Whether a status counts failures and does not say which records they were."""
         self.overlooks = 0
@@ -167,8 +167,8 @@ class GoogleAudience(Twin):
             return "PROCESSING_ERROR_REASON_INTERNAL_ERROR"
         if asked.verb == "ingest" and consent_of(asked.body, member).get("adUserData") != "CONSENT_GRANTED":
             return "PROCESSING_ERROR_REASON_NO_CONSENT"
-        hashes = [one.get("emailAddress", "") for one in member["userData"]["userIdentifiers"]]
-        return next((self.refuses[one] for one in hashes if one in self.refuses), None)
+        told = [value for one in member["userData"]["userIdentifiers"] for value in one.values()]
+        return next((self.refuses[one] for one in told if isinstance(one, str) and one in self.refuses), None)
 
     def told(self, asked: Asked, failed: Mapping[str, list[int]], good: int) -> dict[str, Any]:
         """The status of a request, as it is told from now on."""
