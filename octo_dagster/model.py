@@ -88,6 +88,8 @@ class Change:
     audience of hashed addresses does: what is to be taken back must be named there value by value."""
     perhaps: tuple[Fields, ...] = ()
     """What it may hold besides: versions that were sent since the last answer. To be taken back as well."""
+    created: bool | None = None
+    """Of a removal: whether Octo created the record; None when the destination never said."""
 
     @property
     def versions(self) -> tuple[Fields, ...]:

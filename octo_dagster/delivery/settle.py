@@ -49,6 +49,7 @@ class Sent:
                 line.before is not None,
                 line.before or {},
                 line.perhaps,
+                line.created,
             )
             for line in self.lines
         )

@@ -43,7 +43,7 @@ class Table:
         """Do as the batch says; what became of each change."""
         for change in batch.changes:
             if batch.op is Op.LEAVE:
-                self.changed |= self.rows.pop(change.key, None) is not None
+                self.leave(change)
                 yield Receipt(change.key, Outcome.ACCEPTED)
                 continue
             try:
@@ -53,6 +53,13 @@ class Table:
                 continue
             yield Receipt(change.key, Outcome.ACCEPTED, created=change.key not in self.rows)
             self.write(change.key, cells)
+
+    def leave(self, change: Change) -> None:
+        """A row goes; of one that somebody else put there, only what Octo wrote in it."""
+        if change.created is False and change.key in self.rows:
+            self.write(change.key, {name: None for name in change.before if name in self.columns})
+            return
+        self.changed |= self.rows.pop(change.key, None) is not None
 
     def write(self, key: str, cells: Mapping[str, Any]) -> None:
         """Put cells in the key's row, a new one at the end if there is none."""

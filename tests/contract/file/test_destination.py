@@ -107,6 +107,21 @@ def test_somebody_elses_file_is_not_written_over(shop: Shop, exports: Path) -> N
         assert (exports / "calls.csv").read_bytes() == theirs.encode()
 
 
+def test_a_row_that_somebody_else_put_there_stays(shop: Shop, exports: Path) -> None:
+    """Who leaves loses the row Octo made for him; of one that was there before, only what Octo wrote goes."""
+    file = exports / "calls.csv"
+    file.write_text("email,note\r\ncustomer1@example.com,prefers evenings\r\n", "utf-8")
+    assert shop.day(1, 2).exit_code == 0
+    assert held(file) == [("customer1", "1"), ("customer2", "2")]
+    assert shop.day(3).exit_code == 0
+    assert file.read_text("utf-8").splitlines() == [
+        "email,note,segment,orders",
+        "customer1@example.com,prefers evenings,,",
+        "customer3@example.com,,best,3",
+    ]
+    assert shop.deliver().planned == 0
+
+
 def test_a_file_that_was_taken_away_is_told_of(shop: Shop, exports: Path) -> None:
     """Whoever takes the file away is found out by the next delivery's check, and `--full` writes it anew."""
     shop.day(1, 2, 3)
