@@ -20,6 +20,13 @@ LETTERS = ("FN", "LN", "CT", "ST")
 FIELDS = (*NAMING, *LETTERS, "ZIP", "COUNTRY", "GEN")
 """Meta's names of the identifiers Octo writes (`EXTERN_ID` matches nobody; a birthday is not ours)."""
 
+GENDERS = {
+    **dict.fromkeys(("m", "male", "man", "mr", "h", "homme", "masculin", "monsieur"), "m"),
+    **dict.fromkeys(("f", "female", "woman", "mrs", "ms", "miss"), "f"),
+    **dict.fromkeys(("femme", "féminin", "feminin", "madame", "mme", "mademoiselle", "mlle"), "f"),
+}
+"""What shops write, in English and French: by its first letter `Mme` would be a man."""
+
 Row = Mapping[str, str]
 """Identifier → as Meta is sent it."""
 
@@ -34,11 +41,11 @@ def normal(name: str, value: Value, calling_code: str | None) -> str | None:
     if name in LETTERS:
         return letters(text) or None
     if name == "ZIP":
-        return re.sub(r"\s", "", text.partition("-")[0]) or None
+        return postcode(text) or None
     if name == "COUNTRY":
         return text if re.fullmatch(r"[a-z]{2}", text) else None
     if name == "GEN":
-        return text[:1] if text[:1] in ("m", "f") else None
+        return GENDERS.get(unicodedata.normalize("NFC", text).rstrip("."))
     return text if re.fullmatch(r"[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", text) else None
 
 
@@ -46,6 +53,14 @@ def letters(text: str) -> str:
     """The letters of any script, and the marks that belong to them."""
     composed = unicodedata.normalize("NFC", text)
     return "".join(sign for sign in composed if unicodedata.category(sign)[0] in "LM")
+
+
+def postcode(text: str) -> str:
+    """Without blanks and dashes ("lowercase with no spaces and no dash", Meta's customer information
+    parameters); of an American ZIP+4 the five digits alone."""
+    plain = re.sub(r"\s", "", unicodedata.normalize("NFKC", text))
+    american = re.fullmatch(r"([0-9]{5})-[0-9]{4}", plain)
+    return american[1] if american else plain.replace("-", "")
 
 
 def spelled(name: str, value: Value, calling_code: str | None) -> str:
@@ -72,6 +87,7 @@ WRONG = {
     "EMAIL": "EMAIL: not an e-mail address",
     "PHONE": "PHONE: not a number with + and country code (or set calling_code)",
     "COUNTRY": "COUNTRY: not a country's two letters",
+    "GEN": "GEN: neither m nor f, nor a word for them (map anybody else's to nothing)",
 }
 
 

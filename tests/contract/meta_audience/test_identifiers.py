@@ -41,10 +41,24 @@ NORMAL = [
     ("CT", "Saint-Étienne 42", "saintétienne"),
     ("ZIP", "SW1A 1AA", "sw1a1aa"),
     ("ZIP", "94035-1234", "94035"),
+    ("ZIP", " 00-950", "00950"),
+    ("ZIP", "1000-205", "1000205"),
+    ("ZIP", "123-4567", "1234567"),
+    ("ZIP", "１２３-４５６７", "1234567"),
+    ("ZIP", "12345-678", "12345678"),
+    ("ZIP", "-", None),
     ("COUNTRY", "FR", "fr"),
     ("COUNTRY", "Germany", None),
     ("GEN", "Female", "f"),
+    ("GEN", "Mme", "f"),
+    ("GEN", "Mlle.", "f"),
+    ("GEN", "Fe\u0301minin", "f"),
+    ("GEN", "Monsieur", "m"),
+    ("GEN", "M.", "m"),
+    ("GEN", "Homme", "m"),
     ("GEN", "divers", None),
+    ("GEN", "Mx", None),
+    ("GEN", "Firma", None),
     ("MADID", "AECE52E7-03EE-455A-B3C4-E57283966239", "aece52e7-03ee-455a-b3c4-e57283966239"),
     ("MADID", "not an id", None),
 ]
@@ -109,7 +123,13 @@ def test_plain_text_is_hashed_as_meta_s_sdk_hashes_it() -> None:
 
 def test_who_is_unfit_is_told_without_his_data() -> None:
     """The reason names the field and what is missing, and never holds the value."""
-    for name, value in (("EMAIL", "ada"), ("PHONE", "0612345678"), ("COUNTRY", "Frankreich"), ("FN", "!!")):
+    for name, value in (
+        ("EMAIL", "ada"),
+        ("PHONE", "0612345678"),
+        ("COUNTRY", "Frankreich"),
+        ("FN", "!!"),
+        ("GEN", "divers"),
+    ):
         key, fields = (value, {}) if name == "EMAIL" else ("ada@example.com", {name: value})
         reason = unfit("EMAIL", Change(key, fields), None)
         assert reason is not None
