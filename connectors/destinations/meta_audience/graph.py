@@ -65,7 +65,7 @@ class Graph:
             page = self.get(
                 f"act_{self.ad_account}/customaudiences", fields="id,name,subtype", limit=PAGE, **after
             )
-            rows += [one for one in page["data"] if one.get("subtype", "CUSTOM") == "CUSTOM"]
+            rows += [one for one in listed(page) if one.get("subtype", "CUSTOM") == "CUSTOM"]
             cursor = page.get("paging", {})
             if "next" not in cursor:
                 return rows
@@ -74,7 +74,10 @@ class Graph:
     def made(self) -> str:
         form = {"name": self.name, "subtype": "CUSTOM", "customer_file_source": self.source}
         reply = self.call("POST", f"act_{self.ad_account}/customaudiences", form=form)
-        return str(content(reply)["id"])
+        told = content(reply)
+        if "id" not in told:
+            raise Unanswered("meta_audience: a new audience has no id")
+        return str(told["id"])
 
     def add(self, audience: str, rows: Sequence[Row], session_id: int) -> None:
         """People into the audience. One call is a session of its own, ended with it: nothing waits for a
@@ -109,7 +112,9 @@ def payload(rows: Sequence[Row]) -> str:
 
 
 def counted(told: Mapping[str, Any], rows: Sequence[Row]) -> None:
-    """BatchRejected unless every entry was received and none was invalid."""
+    """BatchRejected unless every entry was received and none was invalid; Unanswered where it is not told."""
+    if not {"num_received", "num_invalid_entries"} <= told.keys():
+        raise Unanswered(f"meta_audience: of {len(rows)} entries it is not told how many were received")
     received, invalid = int(told["num_received"]), int(told["num_invalid_entries"])
     if invalid or received < len(rows):
         raise BatchRejected(
@@ -117,12 +122,15 @@ def counted(told: Mapping[str, Any], rows: Sequence[Row]) -> None:
         )
 
 
-def content(reply: requests.Response) -> Any:
-    """The reply's JSON. Unanswered when it has none."""
+def content(reply: requests.Response) -> dict[str, Any]:
+    """The reply's JSON object. Unanswered when it has none."""
     try:
-        return reply.json()
+        told = reply.json()
     except requests.exceptions.JSONDecodeError as error:
         raise Unanswered(f"meta_audience: {reply.status_code} without JSON") from error
+    if not isinstance(told, dict):
+        raise Unanswered(f"meta_audience: {reply.status_code} with JSON that says nothing")
+    return told
 
 
 def trouble(reply: requests.Response) -> Mapping[str, Any]:

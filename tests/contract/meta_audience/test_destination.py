@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from connectors.destinations.meta_audience.destination import MetaAudience
-from connectors.destinations.meta_audience.graph import counted, minutes_to_wait
+from connectors.destinations.meta_audience.graph import content, counted, minutes_to_wait
 from connectors.sandbox.server import Sandbox
 from octo_dagster.delivery.ledger_tables import CHANGELOG
 from octo_dagster.errors import BatchRejected, Fatal, Retryable, Unanswered
@@ -166,7 +166,7 @@ def test_codes_say_what_to_do_next(
     assert type(front.destination.failure(reply)) is kind
 
 
-def told(front: Sitting, status: int, body: dict[str, Any], **headers: str) -> Any:
+def told(front: Sitting, status: int, body: Any, **headers: str) -> Any:
     """A reply of Meta's."""
     reply = front.http.get("https://graph.facebook.com/v25.0/act_1001?access_token=sandbox-token")
     reply.status_code, reply._content = status, json.dumps(body).encode()
@@ -213,6 +213,20 @@ def test_a_missing_count_is_no_success() -> None:
     counted({"num_received": 2, "num_invalid_entries": 0}, [{}, {}])
     with pytest.raises(BatchRejected, match="of 2 entries 1 were received"):
         counted({"num_received": 1, "num_invalid_entries": 0}, [{}, {}])
+
+
+@pytest.mark.parametrize("told", [{}, {"num_received": 2}, {"audience_id": "1", "num_invalid_entries": 0}])
+def test_a_reply_without_counts_is_no_answer(told: dict[str, Any]) -> None:
+    """Where Meta does not say how many it received and found invalid, the entries may be in or not."""
+    with pytest.raises(Unanswered, match="of 2 entries it is not told"):
+        counted(told, [{}, {}])
+
+
+@pytest.mark.parametrize("body", [True, None, ["x"]])
+def test_json_that_is_no_object_is_no_answer(front: Sitting, body: Any) -> None:
+    """A good status with anything but an object says neither yes nor no."""
+    with pytest.raises(Unanswered, match="says nothing"):
+        content(told(front, 200, body))
 
 
 def test_columns_are_refused(front: Sitting) -> None:
