@@ -2,12 +2,14 @@
 
     POST {url}       {"batch": "…", "op": "upsert", "key_field": "email",
                       "records": [{"key": "ada@example.com", "fields": {"rfm": "champion"}}]}
-      → 2xx          every record was taken, but for those in {"rejected": [{"key": "…", "reason": "…"}]}
+      → 2xx          every record was taken, but for those in {"rejected": [{"key": "…", "reason": "…"}]};
+                     "created": ["ada@example.com"] may tell beside it which were new
       → 4xx          the batch was refused; smaller ones follow, down to the record that is to blame
     POST {url}/read  {"keys": ["ada@example.com"]}
       → 200          {"records": [{"key": "ada@example.com", "fields": {"rfm": "champion"}}]}
 
-`op`: `upsert` writes these fields, null empties one; `clear` empties them but makes no record; `delete`.
+`op`: `upsert` writes these fields, null empties one; `clear` empties them but makes no record; `delete` takes
+the record away, and comes for those only that an answer called `created`: of all others, `clear`.
 `Octo-Signature: t=SECONDS,v1=HEX`: the HMAC-SHA256 of `SECONDS.BODY`; refuse one older than five minutes.
 A batch may come twice, with the same `Idempotency-Key`: take it once.
 """
@@ -65,10 +67,14 @@ class Webhook(Destination[Session]):
         records = [{"key": change.key, "fields": dict(change.fields)} for change in batch.changes]
         body = {"batch": batch.id, "op": batch.op, "key_field": batch.key_field, "records": records}
         answer = self.post(api, str(self.url), body, {"Idempotency-Key": batch.id})
-        rejected = refusals(answer)
-        if not rejected.keys() <= set(batch.keys):
+        rejected, created = refusals(answer), newcomers(answer)
+        if not {*rejected, *(created or ())} <= set(batch.keys):
             raise Unanswered("webhook: the reply names keys that were not sent")
-        receipts = [Receipt(key, Outcome.ACCEPTED) for key in batch.keys if key not in rejected]
+        receipts = [
+            Receipt(key, Outcome.ACCEPTED, created=None if created is None else key in created)
+            for key in batch.keys
+            if key not in rejected
+        ]
         receipts += [Receipt(key, Outcome.REJECTED, reason) for key, reason in rejected.items()]
         return Sent(tuple(receipts))
 
@@ -116,3 +122,12 @@ def refusals(answer: Any) -> dict[str, str]:
     ):
         raise Unanswered('webhook: the reply does not say {"rejected": [{"key": "…", "reason": "…"}]}')
     return {row["key"]: str(row.get("reason") or "no reason given") for row in rows}
+
+
+def newcomers(answer: Mapping[str, Any]) -> set[str] | None:
+    """The keys of records that were new; None where the receiver does not tell. Unanswered when it is not
+    spelled so."""
+    told = answer.get("created")
+    if told is not None and not (isinstance(told, list) and all(isinstance(key, str) for key in told)):
+        raise Unanswered('webhook: the reply does not say {"created": ["…"]}')
+    return None if told is None else set(told)

@@ -59,7 +59,13 @@ class Webhook(Twin):
             return Response("a record without a key", status=400)
         repeat = request.headers["Idempotency-Key"]
         if repeat not in self.answered:
-            self.answered[repeat] = {"rejected": list(self.carry_out(batch, self.hooks.setdefault(hook, {})))}
+            records = self.hooks.setdefault(hook, {})
+            before = set(records)
+            rejected = list(self.carry_out(batch, records))
+            self.answered[repeat] = {
+                "rejected": rejected,
+                "created": [key for key in records if key not in before],
+            }
         return reply(self.answered[repeat])
 
     @route("POST", "/<hook>/read")

@@ -78,9 +78,9 @@ def test_any_2xx_takes_the_batch(words: str) -> None:
 
 
 @pytest.mark.usefixtures("_secret")
-def test_a_refused_key_nobody_sent_is_no_answer() -> None:
+@pytest.mark.parametrize("body", ['{"rejected": [{"key": "ADA", "reason": "no"}]}', '{"created": ["ADA"]}'])
+def test_an_answer_about_keys_nobody_sent_is_none(body: str) -> None:
     """A reply about other keys than were sent proves nothing about those that were."""
-    body = '{"rejected": [{"key": "ADA", "reason": "no"}]}'
     words = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
     with pytest.raises(Unanswered, match="not sent"):
         answered(words)
@@ -88,7 +88,18 @@ def test_a_refused_key_nobody_sent_is_no_answer() -> None:
 
 @pytest.mark.usefixtures("_secret")
 @pytest.mark.parametrize(
-    "body", ["{", "[]", "null", '"ok"', '{"rejected": 1}', '{"rejected": ["ada"]}', '{"rejected": [{}]}']
+    "body",
+    [
+        "{",
+        "[]",
+        "null",
+        '"ok"',
+        '{"rejected": 1}',
+        '{"rejected": ["ada"]}',
+        '{"rejected": [{}]}',
+        '{"created": "ada"}',
+        '{"created": [1]}',
+    ],
 )
 def test_an_answer_spelled_otherwise_is_no_answer(body: str) -> None:
     """A reply that may refuse somebody in words Octo does not know takes nobody, and ends no run."""
@@ -111,6 +122,21 @@ def test_a_4xx_is_about_the_batch_or_the_address(status: int, error: type[Except
     """A batch that is refused may be cut smaller; an address that is not there needs a person."""
     with pytest.raises(error, match=f"{status} why"):
         answered(f"HTTP/1.1 {status} No\r\nContent-Length: 3\r\n\r\nwhy")
+
+
+@pytest.mark.usefixtures("_secret")
+def test_the_receiver_may_tell_whom_it_made() -> None:
+    """By that Octo knows which records are its own to delete; of a receiver that does not tell, none is."""
+    destination = build(WEBHOOK)
+    made: list[set[bool | None]] = []
+    for body in ('{"created": ["ada"]}', '{"created": []}', "{}"):
+        words = (
+            f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+        )
+        with hearing(destination, words.encode()) as http:
+            sent = destination.send(destination.connect(http), batch(1, "ada"))
+        made.append({receipt.created for receipt in sent.receipts})
+    assert made == [{True}, {False}, {None}]
 
 
 def test_reading_is_for_those_who_offer_it() -> None:
