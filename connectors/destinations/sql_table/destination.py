@@ -192,7 +192,7 @@ class SqlTable(Destination[Database]):
             )
 
     def collation(self, connection: sa.Connection, column: str) -> str:
-        """How MySQL compares this column, or the unique index of it in SQLite."""
+        """How the column is compared, or in SQLite its unique index; empty where two texts are never one."""
         schema, table = self.split(connection)
         if connection.dialect.name == "sqlite":
             indexes = sa.text(
@@ -201,8 +201,14 @@ class SqlTable(Destination[Database]):
                 ' where found.name = :column and found.key and one."unique"'
             )
             return str(connection.scalar(indexes, {"table": table, "column": column}) or "")
-        if connection.dialect.name != "mysql":
-            return ""
+        if connection.dialect.name == "postgresql":
+            loose = sa.text(
+                "select collname || :ending from pg_attribute one join pg_collation found"
+                " on found.oid = one.attcollation where one.attrelid = to_regclass(:table)"
+                " and one.attname = :column and not found.collisdeterministic"
+            )
+            told = {"table": self.written(connection), "column": column, "ending": CASELESS[0]}
+            return str(connection.scalar(loose, told) or "")
         query = sa.text(
             "select collation_name from information_schema.columns where table_name = :table"
             " and column_name = :column and table_schema = coalesce(:schema, database())"

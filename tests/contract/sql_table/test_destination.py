@@ -218,6 +218,17 @@ def test_a_collation_without_accents(mysql: sa.URL, tmp_path: Path, monkeypatch:
     assert world.run("select * from customers") == []
 
 
+@pytest.mark.parametrize("shop", ["postgres"], indirect=True)
+def test_a_collation_that_is_not_deterministic(shop: Shop) -> None:
+    """In PostgreSQL such a key's column takes two keys for one as well. (The server of these tests knows no ICU,
+    which alone makes such collations, so one is only called so.)"""
+    shop.run("create collation loose (provider = libc, locale = 'C')")
+    shop.run("create table customers (email text collate loose primary key)")
+    shop.run("update pg_collation set collisdeterministic = false where collname = 'loose'")
+    report = shop.day(customers(1))
+    assert (report.exit_code, "share a row" in str(report.error)) == (7, True)
+
+
 def test_columns_of_a_fixed_width(shop: Shop) -> None:
     """Blanks that a `char(n)` is filled up with are no part of a key or a value; a row that was there is found."""
     binary = "character set utf8mb4 collate utf8mb4_bin" if shop.database.dialect.name == "mysql" else ""
