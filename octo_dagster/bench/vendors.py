@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import sqlalchemy as sa
 
 from octo_dagster.bench.stage import calls
 
@@ -24,10 +27,15 @@ CREDENTIALS = {
     "HUBSPOT_SERVICE_KEY": "pat-eu1-sandbox",
     "GOOGLE_SERVICE_ACCOUNT": SERVICE_ACCOUNT.read_text(encoding="utf-8"),
     "META_TOKEN": "sandbox-token",
+    "SHOP_DATABASE": "postgresql://octo:sandbox-password@db.example.com/bench",
     "S3_ACCESS_KEY": "octo-access",
     "S3_SECRET_KEY": "octo-secret",
 }
 """What the twins accept, for `octo bench` to put into the environment."""
+
+
+TABLE = "bench_customers"
+"""The table of the SQL destination; no other statement names it."""
 
 
 def a_call(rows: int) -> Callable[[int], int]:
@@ -53,6 +61,8 @@ class Vendor:
     """Such calls that only the first sync makes, for want of another kind: a tab and its headings."""
     quota: float | None = None
     """Rows a second that the vendor's published quota lets through; None where it has none that binds."""
+    statements: bool = False
+    """Whether it is asked in SQL: then `writes` is a pattern of statements, and no twin counts them."""
     members: bool = False
     """Whether it holds no columns, only who is in: then a changed customer is one who has left."""
 
@@ -70,10 +80,25 @@ class Vendor:
             **({"mode": "mirror", "consent": "agrees"} if self.members else {}),
         }
 
-    def made(self, address: str) -> tuple[int, int]:
-        """Of the calls the twin got so far: those that write records, and all of them."""
-        got = [" ".join(call) for call in calls(address, self.type)]
-        return sum(bool(re.search(self.writes, call)) for call in got), len(got)
+    @contextmanager
+    def counted(self, address: str) -> Iterator[Callable[[], tuple[int, int]]]:
+        """How many calls there were so far: those that write records, and all of them."""
+        if not self.statements:
+            yield lambda: self.of([" ".join(call) for call in calls(address, self.type)])
+            return
+        asked: list[str] = []
+
+        def note(_: object, cursor: object, statement: str, *rest: object) -> None:
+            asked.extend([statement] * (TABLE in statement))
+
+        sa.event.listen(sa.Engine, "before_cursor_execute", note)
+        try:
+            yield lambda: self.of(asked)
+        finally:
+            sa.event.remove(sa.Engine, "before_cursor_execute", note)
+
+    def of(self, asked: Sequence[str]) -> tuple[int, int]:
+        return sum(bool(re.search(self.writes, one)) for one in asked), len(asked)
 
 
 SALESFORCE = {
@@ -240,5 +265,14 @@ VENDORS = (
         plain(),
         r"^PUT /octo-exports/",
         lambda changes: min(changes, 1),
+    ),
+    Vendor(  # one INSERT, or one UPDATE, from a staged table, however many rows
+        "sql table",
+        {"type": "sql_table", "address": {"env": "SHOP_DATABASE"}, "table": TABLE},
+        "email",
+        plain(),
+        rf'^(insert into|update|delete from) "{TABLE}"',
+        lambda changes: min(changes, 1),
+        statements=True,
     ),
 )
