@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Iterator
+from functools import lru_cache
+
+from phonenumbers import (
+    NumberParseException,
+    PhoneNumber,
+    PhoneNumberFormat,
+    format_number,
+    is_possible_number,
+    is_valid_number,
+    parse,
+    region_code_for_country_code,
+)
 
 EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
-MOST_DIGITS, FEWEST_DIGITS = 15, 7
-"""Of a telephone number with its country code (E.164)."""
-KEEPS_ITS_ZERO = "39"
-"""Italy: a national number there keeps its first zero abroad."""
+REMARK = re.compile(
+    r"""(?<= [^\W_] )  # behind a digit
+        (?: [^\w+]+ [^\W\d_]  |  [^\w+]* (?: [^\W\d_]{2} | [x#~;] ) )  # a word, or a sign for one
+        .*""",
+    re.VERBOSE | re.IGNORECASE | re.DOTALL,
+)
+"""What follows a number and is none of it: an extension (`poste 12`, `x12`), a name. Its digits read on would
+make it somebody else's number."""
 
-LONGEST_AT_HOME = {"39": 10, "91": 10, "55": 11, "7": 10}
-"""Digits of a national number, where it is told without a zero and may begin as its country's code does: in
-Italy 392 123 4567, in India 91234 56789, in Brazil 55 99123 4567, in Kazakhstan 701 123 4567."""
+OVERSEAS = {33: ("GP", "GF", "MQ", "RE", "YT")}
+"""Who dials one another as in one country, and has codes of his own from abroad: 0693 is of Réunion."""
 
 
 def address(text: str) -> str | None:
@@ -21,27 +38,54 @@ def address(text: str) -> str | None:
     return lower if EMAIL.fullmatch(lower) else None
 
 
+@lru_cache(maxsize=65_536)
 def digits_abroad(text: str, calling_code: str | None) -> str | None:
-    """The digits to call from abroad, without plus sign. None for what is no number, and for a national one
-    where no `calling_code` says of which country: hashed, it would be somebody else's."""
-    plain = re.sub(r"\(0\)", "", text).strip()
-    digits = re.sub(r"\D", "", plain)
+    """The digits to call from abroad, without plus sign, as Google's libphonenumber reads them: by each
+    country's rules of how it dials at home and abroad, and of which numbers it has.
+
+    None for what is no number, and for a national one where no `calling_code` says of which country: hashed,
+    it would be somebody else's."""
+    perhaps: str | None = None
+    for plain, region in readings(alone(text), calling_code):
+        number = read(plain, region)
+        if number and may_be(number):
+            digits = format_number(number, PhoneNumberFormat.E164)[1:]
+            if is_valid_number(number):
+                return digits
+            perhaps = perhaps or digits
+    return perhaps
+
+
+def alone(text: str) -> str:
+    """A number from its first digit on, in ASCII, without the remark behind it."""
+    begun = re.sub(r"^[^\d+]+", "", unicodedata.normalize("NFKC", text))
+    ascii_ = "".join(str(unicodedata.decimal(sign, sign)) for sign in begun)
+    return re.sub(r"[^\W\d_]", "", REMARK.sub("", ascii_))
+
+
+def readings(plain: str, calling_code: str | None) -> Iterator[tuple[str, str | None]]:
+    """What a text may stand for, the likeliest first: a number as it is dialled, and in which country."""
     if plain.startswith("+"):
-        found = digits
-    elif digits.startswith("00"):
-        found = digits[2:]
-    elif calling_code is None:
+        yield plain, None
+        return
+    if calling_code:
+        code = int(calling_code)
+        yield plain, region_code_for_country_code(code)
+        yield from ((plain, region) for region in OVERSEAS.get(code, ()))
+    if plain.startswith("00"):  # so dialled in most countries, if not in this one
+        yield f"+{plain[2:]}", None
+    if calling_code and plain.startswith(calling_code):
+        yield f"+{plain}", None
+
+
+def read(text: str, region: str | None) -> PhoneNumber | None:
+    try:
+        return parse(text, region)
+    except NumberParseException:
         return None
-    else:
-        found = with_code(digits, calling_code)
-    return found if FEWEST_DIGITS <= len(found) <= MOST_DIGITS and found[0] != "0" else None
 
 
-def with_code(digits: str, calling_code: str) -> str:
-    """A national number as it is dialled from abroad; one that has its country's code already, as it is."""
-    if digits.startswith("0"):
-        return calling_code + (digits if calling_code == KEEPS_ITS_ZERO else digits[1:])
-    shortest = max(len(calling_code) + 8, LONGEST_AT_HOME.get(calling_code, 0) + 1)
-    if digits.startswith(calling_code) and len(digits) >= shortest:
-        return digits
-    return calling_code + digits
+def may_be(number: PhoneNumber) -> bool:
+    """Whether a number is as long as its country's are, and begins like one. Not only those known to be given
+    out are taken: new ranges are opened sooner than we learn of it."""
+    return is_valid_number(number) or (is_possible_number(number) and not number.italian_leading_zero)

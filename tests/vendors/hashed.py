@@ -9,8 +9,9 @@ from functools import cache
 
 from tests.vendors.examinee import SAMPLES
 
-NUMBER = "+33{orders}0000{customer_id}"
-"""A template that tells two customers' numbers apart and holds the orders."""
+NUMBER = "+491{orders}0000{customer_id}"
+"""A template that tells two customers' numbers apart and holds the orders: in Germany, where they differ in
+length."""
 MOST_ORDERS = 1_400
 SEGMENTS = ("best", "new", "lost", "Zoë 🐙", 'a;b,"c"\nd')
 AWKWARD = ("o'brien+octo@example.com", "upper@example.com", "spaced@example.com", "stranger@example.com")
@@ -32,7 +33,9 @@ def addresses() -> Mapping[str, str]:
 def numbers(customer: int, prefix: str) -> Mapping[str, int | None]:
     """Hash → orders, of the numbers one customer may have."""
     every: list[int | None] = [None, *range(MOST_ORDERS)]
-    return {sha256(f"{prefix}33{'' if orders is None else orders}0000{customer}"): orders for orders in every}
+    return {
+        sha256(f"{prefix}491{'' if orders is None else orders}0000{customer}"): orders for orders in every
+    }
 
 
 def orders(hashed: str, email: str, prefix: str) -> int | None:

@@ -117,7 +117,7 @@ def test_who_leaves_is_found_by_everything_he_was_told_by(shop: World) -> None:
     (payload,) = [json.loads(form["payload"]) for form in sent]
     assert payload == {
         "schema": ["EMAIL", "PHONE"],
-        "data": [[sha256("customer1@example.com"), sha256("33100001")]],
+        "data": [[sha256("customer1@example.com"), sha256("491100001")]],
     }
 
 
@@ -134,7 +134,7 @@ def test_nothing_leaves_in_clear(shop: World) -> None:
         "Lovelace",
         "lovelace",
         "babbage",
-        "33100001",
+        "491100001",
         "sandbox-token",
     ):
         assert secret not in bodies

@@ -88,11 +88,53 @@ def test_each_kind_has_one_form(name: str, value: str, wanted: str | None) -> No
         ("55 11 3123 4567", "55", "551131234567"),
         ("701 123 4567", "7", "77011234567"),
         ("7 701 123 4567", "7", "77011234567"),
+        ("8 701 123 4567", "7", "77011234567"),
+        ("44 (0)7700 900123", "44", "447700900123"),
+        ("011 33 6 12 34 56 78", "1", "33612345678"),
+        ("00 33 6 12 34 56 78", "1", "33612345678"),
+        ("0033 6 12 34 56 78", "81", "33612345678"),
+        ("0693 12 34 56", "33", "262693123456"),
+        ("0690 12 34 56", "33", "590690123456"),
     ],
 )
 def test_a_national_number_is_of_the_country_said(value: str, code: str, wanted: str) -> None:
-    """With `calling_code` a number without country is one of that country; any other stays what it is."""
+    """With `calling_code` a number without country is one of that country, dialled as there; any other stays
+    what it is."""
     assert normal("PHONE", value, code) == wanted
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [" ext. 12", "x12", " X 12", " #12", " poste 12", " Durchwahl 3", ";ext=3", " (bureau 4)", " ou 06"],
+)
+def test_what_stands_behind_a_number_is_none_of_it(behind: str) -> None:
+    """An extension or a remark is left out: with its digits, it would be somebody else's number."""
+    assert normal("PHONE", f"Tél. : 01 23 45 67 89{behind}", "33") == "33123456789"
+    assert normal("PHONE", f"+49 30 1234567{behind}", None) == "49301234567"
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [
+        ("+330612345678", "33612345678"),
+        ("+33 (0) 6 12 34 56 78", "33612345678"),
+        ("+39 06 1234 5678", "390612345678"),
+        ("+٣٣٦١٢٣٤٥٦٧٨", "33612345678"),
+        ("＋３３６１２３４５６７８", "33612345678"),
+        ("+33 6 12 34 56 7", None),
+        ("+33 6 12 34 56 78 9", None),
+        ("+33 06 12 34 56 7", None),
+        ("+999 123 456 789", None),
+        ("+1 800 FLOWERS", None),
+        ("011 33 6 12 34 56 78", None),
+        ("0612345678/0712345678", None),
+        ("number", None),
+    ],
+)
+def test_a_number_told_with_its_country(value: str, wanted: str | None) -> None:
+    """A zero that is only dialled at home goes, where it does; digits of any script are digits; a number as no
+    country has one is none."""
+    assert normal("PHONE", value, None) == wanted
 
 
 def test_plain_text_is_hashed_as_meta_s_sdk_hashes_it() -> None:
