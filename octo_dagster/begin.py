@@ -137,14 +137,16 @@ def filled(model: type[BaseModel], said: Mapping[str, str]) -> dict[str, Any]:
 
 
 def nested(said: Mapping[str, str]) -> dict[str, Any]:
-    """`auth.client_id: X` → `auth: {client_id: X}`; values as YAML reads them."""
+    """`auth.client_id: X` → `auth: {client_id: X}`; values as YAML reads them, but a number as it was said:
+    that of an account is a text, and may begin with a zero."""
     made: dict[str, Any] = {}
     for name, text in said.items():
         *above, last = name.split(".")
         inner = made
         for part in above:
             inner = inner.setdefault(part, {})
-        inner[last] = yaml.safe_load(text)
+        found = yaml.safe_load(text)
+        inner[last] = found if isinstance(found, str | bool | list | dict) else text
     return made
 
 
@@ -161,6 +163,8 @@ def chosen(
         elif kind is not None and kind is not Secret and (one.is_required() or name in known):
             made[name], more = chosen(kind, known.get(name, {}), prefix, f"{inside}{name}.")
             lacking += more
+        elif isinstance(known.get(name), str) and str not in (one.annotation, *get_args(one.annotation)):
+            made[name] = yaml.safe_load(known[name])
         elif one.is_required() and name not in known and name != "type":
             lacking.append(f"{inside}{name}=…")
     return made, lacking

@@ -178,6 +178,15 @@ def test_every_tool_can_be_begun(kind: str) -> None:
     assert begin.filled(model, said)["type"] == kind
 
 
+def test_the_number_of_an_account_is_a_text() -> None:
+    """Said as anybody would say it, without quotes; a number that is one stays one."""
+    said = {"ad_account": "0123", "audience": "2026", "access_token": "META"}
+    made = begin.filled(destinations()["meta_audience"], said)
+    assert (made["ad_account"], made["audience"]) == ("0123", "2026")
+    zendesk = begin.filled(destinations()["zendesk"], {"subdomain": "octo", "calls_a_minute": "700"})
+    assert zendesk["calls_a_minute"] == 700
+
+
 OWN = """
 import sqlalchemy as sa
 from octo_dagster.score import Tables, score
