@@ -45,26 +45,40 @@ def digits_abroad(text: str, calling_code: str | None) -> str | None:
 
     None for what is no number, and for a national one where no `calling_code` says of which country: hashed,
     it would be somebody else's."""
-    perhaps: str | None = None
-    for plain, region in readings(alone(text), calling_code):
-        number = read(plain, region)
-        if number and may_be(number):
-            digits = format_number(number, PhoneNumberFormat.E164)[1:]
-            if is_valid_number(number):
-                return digits
-            perhaps = perhaps or digits
-    return perhaps
+    plain = alone(text)
+    perhaps: PhoneNumber | None = None
+    for number in filter(may_be, readings(plain, calling_code)):
+        if plain.startswith("+") or is_valid_number(number):
+            return digits(number)
+        perhaps = perhaps or number
+    return digits(perhaps) if perhaps else None
+
+
+def digits(number: PhoneNumber) -> str:
+    return format_number(number, PhoneNumberFormat.E164)[1:]
 
 
 def alone(text: str) -> str:
     """A number from its first digit on, in ASCII, without the remark behind it."""
-    begun = re.sub(r"^[^\d+]+", "", unicodedata.normalize("NFKC", text))
-    ascii_ = "".join(str(unicodedata.decimal(sign, sign)) for sign in begun)
-    return re.sub(r"[^\W\d_]", "", REMARK.sub("", ascii_))
+    plain = text if text.isascii() else ascii_digits(text)
+    return re.sub(r"[^\W\d_]", "", REMARK.sub("", re.sub(r"^[^\d+]+", "", plain)))
 
 
-def readings(plain: str, calling_code: str | None) -> Iterator[tuple[str, str | None]]:
-    """What a text may stand for, the likeliest first: a number as it is dialled, and in which country."""
+def ascii_digits(text: str) -> str:
+    return "".join(str(unicodedata.decimal(sign, sign)) for sign in unicodedata.normalize("NFKC", text))
+
+
+def readings(plain: str, calling_code: str | None) -> Iterator[PhoneNumber]:
+    """What a text may stand for, the likeliest first: as it is dialled in one country or the other."""
+    for text, region in ways(plain, calling_code):
+        try:
+            yield parse(text, region)
+        except NumberParseException:
+            continue
+
+
+def ways(plain: str, calling_code: str | None) -> Iterator[tuple[str, str | None]]:
+    """A number as it is dialled, and where; None with its country's code."""
     if plain.startswith("+"):
         yield plain, None
         return
@@ -78,14 +92,7 @@ def readings(plain: str, calling_code: str | None) -> Iterator[tuple[str, str | 
         yield f"+{plain}", None
 
 
-def read(text: str, region: str | None) -> PhoneNumber | None:
-    try:
-        return parse(text, region)
-    except NumberParseException:
-        return None
-
-
 def may_be(number: PhoneNumber) -> bool:
     """Whether a number is as long as its country's are, and begins like one. Not only those known to be given
     out are taken: new ranges are opened sooner than we learn of it."""
-    return is_valid_number(number) or (is_possible_number(number) and not number.italian_leading_zero)
+    return is_possible_number(number) and (not number.italian_leading_zero or is_valid_number(number))
