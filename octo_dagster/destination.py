@@ -98,8 +98,9 @@ class Destination(BaseModel, ABC, Generic[ApiT]):
     removals: ClassVar[frozenset[Removal]]
     """What `mirror` may do here; the first thing a sync's `on_remove` is checked against."""
     place: ClassVar[tuple[str, ...]] = ()
-    """The settings that say where in the account records go (a list, an object, a sheet). What the ledger
-    says is held is held there; a sync never moves to another place under its old name."""
+    """The settings that say where in the account records go (a list, an object, a sheet), and last those by
+    which values are read that name somebody there. What the ledger says is held is held there; a sync never
+    moves to another place under its old name."""
     rates: ClassVar[tuple[Rate, ...]] = ()
     """The vendor's published quota, kept to across processes."""
     keys_ignore_case: ClassVar[bool] = True

@@ -74,7 +74,8 @@ def check_audience(plan: Plan, where: str | None) -> None:
 
 
 def place(sync: Sync) -> str:
-    """Where in the account this sync's records are, by which field they are found: `key=EMAIL; list=News`."""
+    """Where in the account these records are, by which field they are found: `key=EMAIL; list=News`; and
+    last how their values are read, where they are found by those: `calling_code=33`."""
     settings = sync.destination.model_dump(mode="json")
     return "; ".join([f"key={sync.key.to}", *(f"{name}={settings[name]}" for name in sync.destination.place)])
 
@@ -82,9 +83,11 @@ def place(sync: Sync) -> str:
 def check_place(sync: Sync, ledger: Ledger) -> None:
     """PlanRefused when the file names another place than the one first delivered to.
 
-    The ledger knows nothing of what is held there: all would seem done, and nothing be sent."""
+    The ledger knows nothing of what is held there: all would seem done, and nothing be sent. What an older
+    version kept without a setting that has come since says nothing against it."""
     known = ledger.account(sync.name)
-    if known is not None and (was := known.partition(AT)[2]) != place(sync):
+    was = place(sync) if known is None else known.partition(AT)[2]
+    if place(sync) != was and not place(sync).startswith(f"{was}; "):
         raise PlanRefused(
             f"{sync.name}: delivers to {was!r}, but its file now says {place(sync)!r}; nothing was written. "
             f"Give the sync for the new place a name of its own"

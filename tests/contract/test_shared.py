@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from connectors.sandbox.server import Sandbox
+from octo_dagster.delivery.ledger_tables import SYNCS
 from octo_dagster.delivery.plan import Options
+from octo_dagster.errors import PlanRefused
 from tests.vendors.google_audience import VENDOR as GOOGLE
 from tests.vendors.hashed import sha256
 from tests.vendors.meta_audience import VENDOR as META
@@ -88,3 +91,34 @@ def test_a_live_run_looks_at_the_others_too(shop: World) -> None:
     few = Options(near=("customer1@example.com",))
     assert shop.have([row(2, orders=7), row(3)]).deliver(few).tally.accepted == 1
     assert telephone(shop, 7) in found_by(shop)
+
+
+def test_another_country_code_waits_until_nobody_is_held(shop: World) -> None:
+    """What was told under one code could not be taken back under another: nothing is written until all have
+    left; then it may be another."""
+    there = shop.said["destination"]
+    phone = [{"from": "segment", "to": AUDIENCES[shop.vendor][0]}]
+    shop.say(destination=there | {"calling_code": "33"}, fields=phone)
+    shop.have([row(1, segment="06 12 34 56 78"), row(2, segment="06 12 34 56 79")]).deliver()
+    shop.say(destination=there | {"calling_code": "39"})
+    before = found_by(shop)
+    with pytest.raises(PlanRefused, match=r"calling_code=33.*calling_code=39"):
+        shop.have([row(2, segment="06 12 34 56 79")]).deliver()
+    assert found_by(shop) == before
+    shop.say(destination=there | {"calling_code": "33"}).have([]).deliver(allow=True)
+    assert found_by(shop) == "[]"
+    shop.say(destination=there | {"calling_code": "39"})
+    assert shop.have([row(2, segment="06 1234 5679")]).deliver().exit_code == 0
+    assert sha256(f"{AUDIENCES[shop.vendor][1]}390612345679") in found_by(shop)
+
+
+def test_a_place_kept_without_a_country_code(shop: World) -> None:
+    """A ledger of an older version, which kept the list alone, is no reason to refuse."""
+    shop.have([row(1, orders=7)]).deliver()
+    ledger = shop.project.ledger
+    (known,) = [line["account"] for line in ledger.read(sa.select(SYNCS))]
+    with ledger.engine.begin() as connection:
+        older = str(known).partition("; calling_code=")[0]
+        connection.execute(sa.update(SYNCS).values(account=older))
+    assert shop.have([row(1, orders=8)]).deliver().exit_code == 0
+    assert telephone(shop, 8) in found_by(shop)

@@ -85,11 +85,12 @@ class GoogleAudience(Destination[Ads]):
     terms: Literal["accepted"]
     """Google's terms for Customer Match, which somebody of the account has to have read."""
     calling_code: str | None = Field(default=None, pattern=r"^[1-9]\d{0,2}$")
-    """The country code of numbers that have none (`33`)."""
+    """The country code of numbers that have none (`33`). Another one only once nobody is held any more: what
+    was told by one could not be taken back by the other."""
 
     modes: ClassVar = frozenset({Mode.UPSERT, Mode.MIRROR})
     removals: ClassVar = frozenset({Removal.LEAVE})
-    place: ClassVar = ("list",)
+    place: ClassVar = ("list", "calling_code")  # a number read otherwise is another hash
     rates: ClassVar = (
         Rate(300, 60.0, r"audienceMembers:"),
         Rate(100_000, 86_400.0, r"audienceMembers:"),

@@ -65,12 +65,13 @@ class MetaAudience(Destination[Graph]):
     )
     """Where the people are from, as Meta asks of a new audience."""
     calling_code: str | None = Field(default=None, pattern=r"^[1-9]\d{0,2}$")
-    """The country code of numbers that have none (`33`)."""
+    """The country code of numbers that have none (`33`). Another one only once nobody is held any more: what
+    was told by one could not be taken back by the other."""
     api_version: str = Field(default="v25.0", pattern=r"^v\d+\.0$")
 
     modes: ClassVar = frozenset({Mode.UPSERT, Mode.MIRROR})
     removals: ClassVar = frozenset({Removal.LEAVE})
-    place: ClassVar = ("audience",)
+    place: ClassVar = ("audience", "calling_code")  # a number read otherwise is another hash
     # An app in development may make 5,000 calls an hour to audiences; in production 190,000.
     rates: ClassVar = (Rate(5_000, 3600.0),)
     by_values: ClassVar = True

@@ -17,7 +17,7 @@ from connectors.destinations.google_audience.verdict import Verdict, verdict
 from connectors.sandbox.server import Sandbox
 from octo_dagster.delivery.courier import Surroundings
 from octo_dagster.delivery.ledger_tables import CHANGELOG
-from octo_dagster.errors import ConfigError, Fatal, Retryable, Unanswered
+from octo_dagster.errors import ConfigError, Fatal, PlanRefused, Retryable, Unanswered
 from octo_dagster.model import Change, FieldType, Op, Outcome
 from octo_dagster.run import settle_only
 from tests.conftest import Clock
@@ -107,18 +107,22 @@ def test_google_takes_its_time(shop: World, sandbox: Sandbox) -> None:
     assert len(held(shop)) == 5
 
 
-def test_a_setting_edited_while_google_works(shop: World) -> None:
-    """Who is fit by the file of today is not who was sent: nobody is blamed by place, all go again."""
-    twin(shop).clock = Clock()
-    twin(shop).job_seconds = HALF_AN_HOUR
+def test_a_country_code_edited_while_google_works(shop: World) -> None:
+    """By the file of today other people are meant than were sent: nothing is asked, until it is as it was."""
+    clock = Clock()
+    slow(shop, clock)
     there = shop.said["destination"]
     fields = [{"from": "segment", "to": "phone"}]
     shop.say(destination={**there, "calling_code": "33"}, fields=fields)
     shop = Hasty(shop.folder, shop.sandbox, "google_audience", shop.said)
-    shop.have([row(n, segment=f"061234567{n}" if n % 2 else f"+3361234567{n}") for n in range(1, 5)])
+    shop.have([row(n, segment=f"061234567{n}") for n in range(1, 5)])
     assert shop.deliver().tally.waiting == 4
-    shop.say(destination={**there, "calling_code": None})
-    assert settle_only(shop.sync, shop.project, shop.around) == {"again": 4}
+    shop.say(destination=there)
+    with pytest.raises(PlanRefused, match="calling_code=33"):
+        settle_only(shop.sync, shop.project, shop.around)
+    clock.sleep(HALF_AN_HOUR)
+    shop.say(destination={**there, "calling_code": "33"})
+    assert settle_only(shop.sync, shop.project, shop.around) == {"accepted": 4}
 
 
 @pytest.mark.parametrize("since", ["", "0123456789ab="])
