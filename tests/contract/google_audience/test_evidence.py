@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 import google.ads.datamanager_v1 as dm
 import pytest
@@ -45,21 +45,21 @@ class Heard:
 
 
 @pytest.fixture
-def heard(monkeypatch: pytest.MonkeyPatch) -> list[Heard]:
-    """Every call that leaves by the engine's session, kept."""
+def heard(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox) -> list[Heard]:
+    """Every call by the engine's session to this sandbox's Google, kept; to others and for tokens, none."""
     calls: list[Heard] = []
     send = Exchange.send
+    here = f"{sandbox.address}/google_audience/"
 
     def listening(
         self: Exchange, request: requests.PreparedRequest, *args: Any, **how: Any
     ) -> requests.Response:
         reply = send(self, request, *args, **how)
-        parts = urlsplit(request.url or "")
-        path = parts.path.partition("/google_audience/")[2]
-        body = json.loads(request.body) if isinstance(request.body, bytes) and path != "token" else None
-        if path != "token":
-            query = dict(parse_qsl(parts.query))
-            calls.append(Heard(str(request.method), path, query, body, reply.status_code, reply.json()))
+        path, _, query = str(request.url).removeprefix(here).partition("?")
+        if str(request.url).startswith(here) and path != "token":
+            body = json.loads(request.body) if isinstance(request.body, bytes) else None
+            asked = dict(parse_qsl(query))
+            calls.append(Heard(str(request.method), path, asked, body, reply.status_code, reply.json()))
         return reply
 
     monkeypatch.setattr(Exchange, "send", listening)  # sends all the same; the call log keeps no bodies
