@@ -110,6 +110,15 @@ def checked(found: Mapping[str, Any]) -> Mapping[str, Any]:
     return found
 
 
+def trouble(found: Mapping[str, Any]) -> tuple[str, ...]:
+    """Why a list cannot be filled; nothing where it can."""
+    try:
+        fillable(checked(found))
+    except Fatal as error:
+        return (str(error),)
+    return ()
+
+
 def fillable(found: Mapping[str, Any]) -> Mapping[str, Any]:
     """A list that people are added to, and kept in. Fatal for a closed one, which would take a request and
     add nobody, and for one that forgets people sooner than they are sent again."""

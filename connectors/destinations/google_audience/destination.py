@@ -30,6 +30,7 @@ from connectors.destinations.google_audience.ads import (
     Ads,
     good,
     refused_members,
+    trouble,
     wait,
     why,
 )
@@ -221,11 +222,9 @@ class GoogleAudience(Destination[Ads]):
 
     def survey(self, api: Ads) -> Survey:
         """A request that is only checked (`validateOnly`) shows what is not allowed, and changes nothing."""
-        lists = [
-            one
-            for one in api.user_lists()
-            if "CONTACT_ID" in one.get("ingestedUserListInfo", {}).get(KINDS, [])
-        ]
+        every = api.user_lists()
+        lists = [one for one in every if "CONTACT_ID" in one.get("ingestedUserListInfo", {}).get(KINDS, [])]
+        ours = [line for one in every if one["displayName"] == self.list for line in trouble(one)]
         missing: tuple[str, ...] = ()
         if lists:
             trial = [("", member([{"emailAddress": hashed("nobody@example.com")}]))]
@@ -236,7 +235,7 @@ class GoogleAudience(Destination[Ads]):
             fields=FIELDS,
             keys=("email", "phone"),
             places={"list": tuple(str(one["displayName"]) for one in lists)},
-            missing=missing,
+            missing=(*missing, *ours),
         )
 
     def failure(self, response: requests.Response) -> DeliveryError | None:

@@ -57,7 +57,10 @@ def test_a_closed_list_is_not_filled(
     front.upsert({ADA: {}, BOB: {}})
     google = sandbox.twin("google_audience")
     (found,) = google.accounts["1000000001"].values()
+    assert front.destination.survey(front.api).missing == ()
     found.body |= {"membershipStatus": "CLOSED", **reason}
+    (shown,) = front.destination.survey(front.api).missing
+    assert told in shown
     later = Sitting(GOOGLE, front.address)
     with closing(later.http):
         assert later.carry_out(Op.LEAVE, Change(ADA))[ADA].outcome is Outcome.ACCEPTED
