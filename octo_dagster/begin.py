@@ -40,6 +40,10 @@ PROPOSED: Mapping[str, FieldType] = {
     "promophilia_class": FieldType.TEXT,
 }
 """The profile's columns a first sync carries, and the type to send each as."""
+FOUND_BY: Mapping[str, FieldType] = dict.fromkeys(
+    ("phone", "first_name", "last_name", "postal_code"), FieldType.TEXT
+)
+"""Instead, where a tool holds no columns but finds people `by_values`."""
 
 PROJECT = """\
 # What holds for the whole project.
@@ -110,7 +114,8 @@ def sync(
         account, seen = link.account(), link.survey()
     finally:
         link.close()
-    text = written(settings, destination, seen, account, proposed(home))
+    columns = FOUND_BY if destination.by_values else proposed(home)
+    text = written(settings, destination, seen, account, columns)
     try:
         Sync.model_validate({"name": kind, **yaml.safe_load(text)}, context={"destinations": {kind: model}})
     except ValidationError as error:
@@ -225,8 +230,9 @@ def written(
     for name, template in seen.needs.items():
         lines.append(f"  - {flow({'template': template, 'to': name, 'create_only': True})}    # needed")
     for column, kind in columns.items():
-        there = alike(column, kind, seen)
-        mapping = {"from": column, "to": there or destination.spelling(column), "type": kind.value}
+        new = destination.spelling(column)
+        there = alike(column, kind, seen) or alike(new, kind, seen)
+        mapping = {"from": column, "to": there or new, "type": kind.value}
         about = "there already" if there else "to be made"
         lines.append(f"  - {flow(mapping | {'nulls': 'clear'})}    # {about}")
     return "\n".join(lines) + "\n"

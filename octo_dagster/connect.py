@@ -9,11 +9,10 @@ from typing import Any
 from octo_dagster.config import Project
 from octo_dagster.delivery import guard
 from octo_dagster.delivery.courier import Courier, Surroundings
-from octo_dagster.delivery.mapping import compiled
 from octo_dagster.destination import Survey
 from octo_dagster.errors import ConfigError, DeliveryError
 from octo_dagster.model import FieldType
-from octo_dagster.run import courier
+from octo_dagster.run import courier, types_of
 from octo_dagster.sync import Sync
 
 
@@ -65,21 +64,15 @@ def look(sync: Sync, project: Project, around: Surroundings | None = None) -> Co
         return Connection(sync.name, sync.destination.type, error=str(stopped), exit_code=stopped.exit_code)
 
 
-def types_of(sync: Sync, project: Project) -> Mapping[str, FieldType]:
-    """Field → type as a delivery would send it; only the types the file gives while there is no table."""
-    if project.warehouse.version(sync.reads) is not None:
-        return compiled(sync, project.warehouse.schema(sync.reads)).types
-    return {sync.key.to: FieldType.TEXT} | {m.to: m.type for m in sync.fields if m.type is not None}
-
-
 def held_against(
     sync: Sync, types: Mapping[str, FieldType], survey: Survey, account: str, link: Courier
 ) -> Connection:
     """The sync's mapping against an account."""
     mapped = [sync.key.to, *(mapping.to for mapping in sync.fields)]
     complaints = link.ensure_fields(types, create=False).problems
-    missing = [name for name in mapped if survey.fields and name not in survey.fields]
-    wanting = [line for line in complaints if sync.create_fields and line.partition(":")[0] in missing]
+    missing = [name for name in mapped if name not in survey.fields]
+    makes = sync.create_fields and not sync.destination.by_values
+    wanting = [line for line in complaints if makes and line.partition(":")[0] in missing]
     problems = tuple(line for line in complaints if line not in wanting)
     return Connection(
         sync.name,

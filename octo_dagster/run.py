@@ -60,18 +60,19 @@ class Report:
 @contextmanager
 def courier(sync: Sync, project: Project, around: Surroundings | None = None) -> Iterator[Courier]:
     """A connection to the sync's destination, closed at the end."""
-    made = Courier(sync.destination, around or surroundings(project), expected(sync, project))
+    types = types_of(sync, project) if sync.destination.untyped else {}
+    made = Courier(sync.destination, around or surroundings(project), types)
     try:
         yield made
     finally:
         made.close()
 
 
-def expected(sync: Sync, project: Project) -> Mapping[str, FieldType]:
-    """The types of the mapped fields, for a destination that does not know them of itself."""
-    if not sync.destination.untyped:
-        return {}
-    return compiled(sync, project.warehouse.schema(sync.reads)).types
+def types_of(sync: Sync, project: Project) -> Mapping[str, FieldType]:
+    """Field → type as a delivery would send it; only the types the file gives while there is no table."""
+    if project.warehouse.version(sync.reads) is not None:
+        return compiled(sync, project.warehouse.schema(sync.reads)).types
+    return {sync.key.to: FieldType.TEXT} | {m.to: m.type for m in sync.fields if m.type is not None}
 
 
 def alone(sync: Sync, project: Project) -> AbstractContextManager[None]:

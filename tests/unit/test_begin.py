@@ -36,6 +36,8 @@ PEOPLE = [
         "email_consent": True,
         "first_name": "Ada",
         "last_name": f"Number {n}",
+        "phone": f"+33 6 12 34 56 7{n}",
+        "postal_code": "75001",
         "orders": n,
         "first_order_at": datetime.fromisoformat(f"2026-11-0{n}T10:00:00"),
         "rfm_recency": 6,
@@ -214,14 +216,11 @@ def test_a_shipped_score_gives_way_to_ones_own(tmp_path: Path) -> None:
     assert [column.name for column in project.scores["delay_between_purchases"].columns] == ["my_orders"]
 
 
-CONNECTED = [examinee for examinee in EXAMINEES if examinee.look is None]
-
-
-@pytest.mark.parametrize("examinee", CONNECTED, ids=lambda examinee: examinee.name)
+@pytest.mark.parametrize("examinee", EXAMINEES, ids=lambda examinee: examinee.name)
 def test_from_nothing_to_five_customers(
     examinee: Examinee, tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of every tool that keeps columns: `init` writes a sync of it, `check --connect` finds nothing amiss and
+    """Of every tool: `init` writes a sync of it, `check --connect` finds nothing amiss and
     says what is to be made, and the first five customers are delivered."""
     monkeypatch.setenv("OCTO_SANDBOX", sandbox.address)
     for name, value in examinee.env.items():
@@ -237,6 +236,26 @@ def test_from_nothing_to_five_customers(
     assert seen["account"]
     done = octo("deliver", examinee.name, "--limit", "5")
     assert (done["tally"]["accepted"], done["exit_code"]) == (5, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "place"), [("google_sheets", "tab=New"), ("sql_table", "table=marketing.people")]
+)
+def test_a_place_that_the_first_delivery_makes(
+    name: str, place: str, tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tab or a table that is not there yet is nothing to be mended: its columns are to be made."""
+    (examinee,) = (one for one in EXAMINEES if one.name == name)
+    monkeypatch.setenv("OCTO_SANDBOX", sandbox.address)
+    for variable, value in examinee.env.items():
+        monkeypatch.setenv(variable, value)
+    said = dict(flat(examinee.settings)) | dict([place.split("=")])
+    sets = [f"--set={key}={value}" for key, value in said.items() if key != "type"]
+    octo("init", str(tmp_path), "--tool", name, *sets)
+    monkeypatch.setenv("OCTO_PROJECT", str(tmp_path))
+    (seen,) = octo("check", "--connect")
+    assert seen["problems"] == []
+    assert "rfm_segment" in seen["to_be_made"]
 
 
 def flat(settings: Mapping[str, Any], inside: str = "") -> Iterator[tuple[str, Any]]:

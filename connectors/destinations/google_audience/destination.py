@@ -112,6 +112,9 @@ class GoogleAudience(Destination[Ads]):
             return frozenset()
         return frozenset(map(one_name, identifiers(key_field, key, fields, self.calling_code)))
 
+    def spelling(self, column: str) -> str:
+        return {"first_name": "given_name", "last_name": "family_name"}.get(column, column)
+
     def hosts(self) -> Mapping[str, str]:
         return {HOST: self.type, SIGN_IN_HOST: self.type}
 

@@ -48,6 +48,8 @@ BUSY = 2650
 TRANSIENT = frozenset({1, 2})
 TOKEN = 190
 PERMISSIONS = ("ads_management",)
+COLUMNS = {"phone": "PHONE", "first_name": "FN", "last_name": "LN", "postal_code": "ZIP"}
+"""What people are found by → Meta's name for it."""
 
 
 class MetaAudience(Destination[Graph]):
@@ -84,6 +86,9 @@ class MetaAudience(Destination[Graph]):
         if unfit(key_field, Change(key, fields), self.calling_code):
             return frozenset()
         return frozenset(map("=".join, found_by(key_field, key, fields, self.calling_code).items()))
+
+    def spelling(self, column: str) -> str:
+        return COLUMNS.get(column, column)
 
     def hosts(self) -> Mapping[str, str]:
         return {HOST: self.type}

@@ -87,7 +87,9 @@ class SqlTable(Destination[Database]):
             if not self.there(connection):
                 if create:
                     return FieldReport(created=tuple(fields))
-                return FieldReport(problems=(f"{self.table}: there is no such table",))
+                return FieldReport(
+                    problems=tuple(f"{name}: there is no table {self.table}" for name in fields)
+                )
             known = self.columns(connection)
             missing = [name for name in fields if name not in known]
             for name in missing if create else ():
