@@ -64,7 +64,9 @@ class Ads:
         """The id of the list of this name, which is one list's only; made when missing, if told to. Fatal for
         one that takes no contacts or, where it is to be filled, nobody new."""
         if self.name not in self.found:
-            same = self.user_lists(filter=f"display_name = {json.dumps(self.name, ensure_ascii=False)}")
+            asked = f"display_name = {json.dumps(self.name, ensure_ascii=False)}"
+            # A `*` in a filter stands for anything (AIP-160): what is found is looked at, too.
+            same = [one for one in self.user_lists(filter=asked) if one["displayName"] == self.name]
             if not same and not create:
                 return None
             self.found[self.name] = checked(same[0]) if same else self.made()

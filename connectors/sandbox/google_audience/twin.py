@@ -223,7 +223,9 @@ class GoogleAudience(Twin):
             found = re.fullmatch(r'display_?[nN]ame = ("(?:[^"\\]|\\.)*")', wanted)
             if not found:
                 raise bad("filter", "INVALID_FILTER")
-            rows = [one for one in rows if one.name == json.loads(found.group(1))]
+            # As AIP-160 has it, to which the reference sends its reader: `*` stands for anything.
+            name = ".*".join(re.escape(part) for part in json.loads(found.group(1)).split("*"))
+            rows = [one for one in rows if re.fullmatch(name, one.name, re.DOTALL)]
         start, size = (
             int(request.args.get("pageToken") or 0),
             min(int(request.args.get("pageSize") or 50), 1000),

@@ -32,6 +32,17 @@ def test_the_list_is_found_by_its_name(front: Sitting, sandbox: Sandbox) -> None
         Sitting(GOOGLE, front.address, {"list": 'Best "of" all\\'}).upsert({BOB: {}})
 
 
+def test_a_name_with_an_asterisk_is_no_pattern(front: Sitting, sandbox: Sandbox) -> None:
+    """Google's filter would find other people's list by it; theirs is left alone, and one of the name made."""
+    google = sandbox.twin("google_audience")
+    info = {"uploadKeyTypes": ["CONTACT_ID"]}
+    theirs = google.add_list("1000000001", {"displayName": "Best of 2025", "ingestedUserListInfo": info})
+    named = Sitting(GOOGLE, front.address, {"list": "Best*"})
+    with closing(named.http):
+        named.upsert({ADA: {}})
+    assert (theirs.people, len(google.accounts["1000000001"])) == ([], 2)
+
+
 def test_a_new_list_keeps_people_as_long_as_can_be(front: Sitting, sandbox: Sandbox) -> None:
     """A list that is made keeps members 540 days, of the shop's own data."""
     front.upsert({ADA: {}})
