@@ -20,6 +20,7 @@ from pydantic import Field
 
 from connectors.destinations.meta_audience.graph import (
     HOST,
+    ROWS,
     TOO_SMALL,
     Graph,
     listed,
@@ -40,7 +41,6 @@ from octo_dagster.destination import Destination, FieldReport, Limits, Rate, Sec
 from octo_dagster.errors import DeliveryError, Fatal, Retryable, Unanswered
 from octo_dagster.model import Batch, Change, Fields, FieldType, Mode, Op, Outcome, Receipt, Removal, Sent
 
-ROWS = 10_000
 THROTTLED = frozenset({4, 17, 32, 613, *range(80000, 80015)})
 """Too many calls by the app, the user, the account, or (80003) to custom audiences."""
 BUSY = 2650

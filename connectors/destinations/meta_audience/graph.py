@@ -14,6 +14,8 @@ from octo_dagster.errors import BatchRejected, Fatal, Unanswered
 
 HOST = "https://graph.facebook.com"
 PAGE = 500
+ROWS = 10_000
+"""Of one call. Who is taken back by all he was told by may be in several."""
 TOO_SMALL = 1870047
 """Subcode of the answer to a removal that would leave too few people (recorded in 2020)."""
 
@@ -94,14 +96,18 @@ class Graph:
         counted(content(self.call("POST", f"{audience}/users", form=form)), rows)
 
     def remove(self, audience: str, rows: Sequence[Row]) -> str | None:
-        """People out of the audience; in Meta's words why it will not have it so small, if that is so.
+        """People out of the audience, by as many calls as their rows need; in Meta's words why it will not
+        have it so small, if that is so.
 
         The people are in the body, as in the guide's example: an address would be too long, and logged."""
-        reply = self.call("DELETE", f"{audience}/users", form={"payload": payload(rows)})
-        told = content(reply)
-        if "error" in told:
-            return f"AUDIENCE_TOO_SMALL: {told['error'].get('error_user_msg') or told['error']['message']}"
-        counted(told, rows)
+        for start in range(0, len(rows), ROWS):
+            some = rows[start : start + ROWS]
+            told = content(self.call("DELETE", f"{audience}/users", form={"payload": payload(some)}))
+            if "error" in told:
+                return (
+                    f"AUDIENCE_TOO_SMALL: {told['error'].get('error_user_msg') or told['error']['message']}"
+                )
+            counted(told, some)
         return None
 
 

@@ -194,6 +194,16 @@ def test_the_audience_is_the_oldest_of_its_name(front: Sitting, sandbox: Sandbox
     assert (len(first.people), len(twin.accounts["1001"])) == (1, 602)
 
 
+def test_who_was_told_by_many_is_taken_back_by_all(front: Sitting, sandbox: Sandbox) -> None:
+    """Of people told by several numbers of whom no answer ever came, the rows are more than a call takes."""
+    front.upsert({ADA: {"PHONE": "+33612345678"}, BOB: {}})
+    tried = tuple({"PHONE": f"+33600{n:06}"} for n in range(10_000))
+    told = front.carry_out(Op.LEAVE, Change(ADA, perhaps=tried))
+    assert (told[ADA].outcome, len(people(sandbox))) == (Outcome.ACCEPTED, 1)
+    sent = [form for method, _, form in sandbox.twin("meta_audience").bodies if method == "DELETE"]
+    assert [len(json.loads(form["payload"])["data"]) for form in sent] == [10_000, 1]
+
+
 def test_nobody_leaves_an_audience_there_is_not(front: Sitting, sandbox: Sandbox) -> None:
     """A removal makes no audience, and is as good as done where there is none."""
     assert front.carry_out(Op.LEAVE, Change(ADA))[ADA].outcome is Outcome.ACCEPTED
