@@ -18,7 +18,8 @@ from phonenumbers import (
     region_code_for_country_code,
 )
 
-EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
+EMAIL = re.compile(r"""[^@\s<>()\[\]",:;\\]+@[\w-]+(\.[\w-]+)+""")
+"""Without the signs that stand around an address, and in none: hashed with them it would match nobody."""
 REMARK = re.compile(
     r"""(?<= [^\W_] )  # behind a digit
         (?: [^\w+]+ [^\W\d_]  |  [^\w+]* (?: [^\W\d_]{2} | [x#~;] ) )  # a word, or a sign for one
@@ -33,8 +34,9 @@ OVERSEAS = {33: ("GP", "GF", "MQ", "RE", "YT")}
 
 
 def address(text: str) -> str | None:
-    """An e-mail address in lower case; None for what is none."""
-    lower = text.strip().lower()
+    """An e-mail address in lower case, without signs that nobody sees; None for what is none."""
+    seen = text if text.isascii() else "".join(sign for sign in text if unicodedata.category(sign) != "Cf")
+    lower = seen.strip().lower()
     return lower if EMAIL.fullmatch(lower) else None
 
 
