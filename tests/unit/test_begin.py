@@ -258,6 +258,24 @@ def test_a_place_that_the_first_delivery_makes(
     assert "rfm_segment" in seen["to_be_made"]
 
 
+def test_what_salesforce_lacks_is_known_before_the_first_try(
+    tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a permission set no field can be made: `check --connect` says so, and which there are."""
+    monkeypatch.setenv("OCTO_SANDBOX", sandbox.address)
+    monkeypatch.setenv("SALESFORCE_CLIENT_ID", "octo-app")
+    monkeypatch.setenv("SALESFORCE_CLIENT_SECRET", "octo-secret")
+    octo("init", str(tmp_path), "--tool", "salesforce", "--set", "domain=octo")
+    monkeypatch.setenv("OCTO_PROJECT", str(tmp_path))
+    ran = CliRunner().invoke(app, ["check", "--connect", "--json"])
+    (seen,) = json.loads(ran.stdout)
+    assert ran.exit_code == 7
+    assert seen["problems"] == [
+        "permission_set: name one of this user's; it could not see the fields Octo makes"
+    ]
+    assert seen["survey"]["places"]["permission_set"] == ["Octo"]
+
+
 def flat(settings: Mapping[str, Any], inside: str = "") -> Iterator[tuple[str, Any]]:
     """Settings as `--set` takes them: dots for what is inside another, a secret by its variable's name."""
     for name, value in settings.items():

@@ -50,6 +50,10 @@ class Wanted:
     persons: bool = False
     """Whether the accounts are people: custom fields of their contacts show on them as `__pc`."""
 
+    def own(self, name: str) -> bool:
+        """Whether a field of this name can be made: a custom one."""
+        return name.endswith(("__c", "__pc") if self.persons else "__c")
+
     def home(self, org: Org, name: str) -> tuple[str, str]:
         """(where a custom field is made, where its permission is given), both as `Object.Field`.
 
@@ -71,6 +75,8 @@ def ensure(org: Org, wanted: Wanted, *, create: bool) -> FieldReport:
     failures = make(org, wanted, makeable) if makeable else []
     after = org.fields(again=True) if makeable else before
     problems = [f"{name}: {why}" for name, why in refusal.items() if why is not None] + failures
+    if wanted.permission_set is None and any(map(wanted.own, missing)):
+        problems.insert(0, "permission_set: name one of this user's; it could not see the fields Octo makes")
     problems += [
         f"{name}: {why}"
         for name, kind in wanted.fields.items()
@@ -85,13 +91,11 @@ def ensure(org: Org, wanted: Wanted, *, create: bool) -> FieldReport:
 
 def cannot_make(name: str, wanted: Wanted, create: bool) -> str | None:
     """Why a missing field will not be made; None when it can be."""
-    if not name.endswith(("__c", "__pc") if wanted.persons else "__c"):
+    if not wanted.own(name):
         return "there is no such standard field, or this user may not see it"
     if not create:
         return "missing, and this sync may not create fields"
-    if wanted.permission_set is None:
-        return "missing; name a `permission_set` of this user, or the new field would be invisible to it"
-    return None
+    return None if wanted.permission_set else "missing, and would be made if there were a permission_set"
 
 
 def unfit(name: str, kind: FieldType, key_field: str, found: Mapping[str, Any] | None) -> Iterable[str]:
