@@ -59,8 +59,8 @@ class Files(Source):
     def read(self, pull: Pull) -> Reading:
         known: dict[str, Any] = (pull.after or {}).get("files", {})
         found = {path: self.mark(path) for path in self.matching(pull.table)}
-        fresh = [path for path, mark in found.items() if known.get(path.name) != mark]
-        state = {"files": known | {path.name: mark for path, mark in found.items()}}
+        fresh = [path for path, mark in found.items() if known.get(self.name(path)) != mark]
+        state = {"files": known | {self.name(path): mark for path, mark in found.items()}}
         schema = self.shape(fresh, pull).append(ORIGIN).append(FAULT)
         return Reading(schema, self.every(fresh, schema), state)
 
@@ -75,6 +75,10 @@ class Files(Source):
         if not self.folder.is_dir():
             raise SourceError(f"{self.folder}: no such folder")
         return sorted(path for path in self.folder.glob(pattern) if path.is_file())
+
+    def name(self, path: Path) -> str:
+        """What tells a file from all others: a pattern may reach into folders (`*/orders.csv`)."""
+        return path.relative_to(self.folder).as_posix()
 
     def mark(self, path: Path) -> list[int]:
         """What a file looks like from outside; another mark means it is to be read again."""
@@ -113,9 +117,9 @@ class Files(Source):
             case "parquet":
                 yield from self.parquet_batches(path, schema)
             case "csv":
-                yield from packed(path.name, self.csv_lines(path, wanted), schema)
+                yield from packed(self.name(path), self.csv_lines(path, wanted), schema)
             case "jsonl":
-                yield from packed(path.name, self.json_lines(path, wanted), schema)
+                yield from packed(self.name(path), self.json_lines(path, wanted), schema)
             case other:
                 raise SourceError(f"{path.name}: {other!r} is no format; known: csv, jsonl, parquet")
 
@@ -155,7 +159,7 @@ class Files(Source):
         self.check(path, parquet(path).schema_arrow.names, schema.names[:-2])
         line = 0
         for batch in parquet(path).iter_batches(batch_size=ROWS, columns=schema.names[:-2]):
-            origins = [f"{path.name}:{line + n}" for n in range(1, batch.num_rows + 1)]
+            origins = [f"{self.name(path)}:{line + n}" for n in range(1, batch.num_rows + 1)]
             line += batch.num_rows
             columns = [*batch.select(schema.names[:-2]).columns, pa.array(origins, pa.string())]
             columns.append(pa.nulls(batch.num_rows, pa.string()))

@@ -144,3 +144,15 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     """A folder that is not there is not an empty one."""
     with pytest.raises(SourceError, match="no such folder"):
         rows(tmp_path / "nowhere", "*.csv", "id")
+
+
+def test_files_of_one_name_in_several_folders_are_several_files(tmp_path: Path) -> None:
+    """A folder a day with the same file in it: each is read once, and told from the others."""
+    source = Files(folder=tmp_path)
+    for day in ("01", "02"):
+        (tmp_path / day).mkdir()
+        (tmp_path / day / "o.csv").write_text(f"id\n{day}\n")
+        os.utime(tmp_path / day / "o.csv", ns=(int(day), int(day)))
+    first = source.read(Pull("*/o.csv", columns=("id",)))
+    assert first.table().column("_origin").to_pylist() == ["01/o.csv:2", "02/o.csv:2"]
+    assert source.read(Pull("*/o.csv", columns=("id",), after=first.state)).table().num_rows == 0
