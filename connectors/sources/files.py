@@ -104,9 +104,11 @@ class Files(Source):
         if self.kind(path) == "jsonl":
             return ()
         with self.text(path) as lines:
-            return tuple(next(self.table(lines), ()))
+            return tuple(next(filter(None, self.table(lines)), ()))
 
     def check(self, path: Path, names: Sequence[str], wanted: Sequence[str]) -> None:
+        if twice := [name for name in wanted if names.count(name) > 1]:
+            raise SourceError(f"{path.name}: more than one column {', '.join(twice)}")
         if missing := [name for name in wanted if name not in names]:
             raise SourceError(f"{path.name}: no column {', '.join(missing)}; it has: {', '.join(names)}")
 
@@ -126,18 +128,20 @@ class Files(Source):
     def csv_lines(self, path: Path, wanted: Sequence[str]) -> Iterator[Line]:
         with self.text(path) as lines:
             rows = self.table(lines)
-            if not (header := next(rows, None)):
+            if not (header := next(filter(None, rows), None)):
                 return
             self.check(path, header, wanted)
             places = [header.index(name) for name in wanted]
             empty = (None,) * len(wanted)
+            read = rows.line_num
             for row, fault in unbroken(rows):
-                if fault:
-                    yield rows.line_num, empty, fault
-                elif len(row) == len(header):
+                if len(row) == len(header):
                     yield rows.line_num, [row[place] for place in places], None
-                elif row:
-                    yield rows.line_num, empty, f"{len(row)} fields where the header has {len(header)}"
+                elif row or fault:
+                    why = fault or f"{len(row)} fields where the header has {len(header)}"
+                    # A quote that is never closed takes many lines with it: each of them is a row refused.
+                    yield from ((number, empty, why) for number in range(read + 1, rows.line_num + 1))
+                read = rows.line_num
 
     def json_lines(self, path: Path, wanted: Sequence[str]) -> Iterator[Line]:
         empty = (None,) * len(wanted)
@@ -174,7 +178,7 @@ class Files(Source):
         return io.TextIOWrapper(raw, encoding=self.encoding, errors="surrogateescape", newline="")
 
     def table(self, lines: io.TextIOWrapper) -> Any:
-        first = lines.readline()
+        first = next((line for line in lines if line.strip()), "")
         lines.seek(0)
         delimiter = self.delimiter or max(",;\t|", key=first.count)
         return csv.reader(lines, delimiter=delimiter, quotechar=self.quote, strict=True)

@@ -156,3 +156,28 @@ def test_files_of_one_name_in_several_folders_are_several_files(tmp_path: Path) 
     first = source.read(Pull("*/o.csv", columns=("id",)))
     assert first.table().column("_origin").to_pylist() == ["01/o.csv:2", "02/o.csv:2"]
     assert source.read(Pull("*/o.csv", columns=("id",), after=first.state)).table().num_rows == 0
+
+
+def test_a_file_that_begins_with_blank_lines_has_its_rows(tmp_path: Path) -> None:
+    """The header is the first line there is anything in: nothing of such a file is passed over."""
+    (tmp_path / "o.csv").write_text("\n\nid;total\n1;2,50\n")
+    assert rows(tmp_path, "*.csv", "id", "total") == [("1", "2,50", "o.csv:4", None)]
+    assert Files(folder=tmp_path).columns(Pull("*.csv")) == ("id", "total")
+
+
+@pytest.mark.parametrize("end", ["", '7,"x",1\n'])
+def test_a_quote_never_closed_is_as_many_faults_as_it_took_lines(tmp_path: Path, end: str) -> None:
+    """Rows that a stray quote swallowed are counted as refused, each, and never as one."""
+    (tmp_path / "o.csv").write_text(f'id,name,n\n1,a,1\n2,"b,2\n3,c,3\n4,d,4\n{end}')
+    found = rows(tmp_path, "*.csv", "id")
+    lines = range(3, 6 + bool(end))
+    assert [row[1] for row in found if row[2]] == [f"o.csv:{number}" for number in lines]
+    assert len(found) == 1 + len(lines)
+
+
+def test_a_column_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    """Nobody can say which of two columns of one name is meant; one that is not asked for may be there twice."""
+    (tmp_path / "o.csv").write_text("id,total,total,x,x\n1,2,3,4,5\n")
+    assert rows(tmp_path, "*.csv", "id")[0][0] == "1"
+    with pytest.raises(SourceError, match=r"o\.csv: more than one column total"):
+        rows(tmp_path, "*.csv", "id", "total")
