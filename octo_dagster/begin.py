@@ -228,7 +228,8 @@ def written(
         "fields:",
     ]
     for name, template in seen.needs.items():
-        lines.append(f"  - {flow({'template': template, 'to': name, 'create_only': True})}    # needed")
+        needed = {"template": template, "to": name, "nulls": "default", "default": "-", "create_only": True}
+        lines.append(f"  - {flow(needed)}    # nobody can be made without")
     for column, kind in columns.items():
         new = destination.spelling(column)
         there = alike(column, kind, seen) or alike(new, kind, seen)

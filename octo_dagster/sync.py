@@ -49,7 +49,8 @@ class Mapping(Frozen):
     constant: str | int | float | bool | None = None
     """The same value for every customer."""
     template: str | None = None
-    """Text with `{column}` places; an empty column makes an empty place. `{{` and `}}` are braces."""
+    """Text with `{column}` places; an empty column makes an empty place, and nothing but empty places is no
+    value. Blanks at the ends go. `{{` and `}}` are braces."""
     type: FieldType | None = None
     """The type to send; left out, the column's own. What cannot be read as it makes the row invalid."""
     round: int | None = Field(default=None, ge=0, le=9)

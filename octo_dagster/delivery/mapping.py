@@ -109,7 +109,10 @@ def fixed(mapping: Mapping) -> tuple[str, None, FieldType]:
     if mapping.template is not None:
         if mapping.type not in (None, FieldType.TEXT):
             raise ConfigError(f"fields.{mapping.to}: a template makes text, not {article(mapping.type)}")
-        return template(mapping.template), None, FieldType.TEXT
+        filled = f"nullif(trim({template(mapping.template)}, {BLANKS}), '')"
+        if mapping.nulls is Nulls.DEFAULT:
+            filled = f"coalesce({filled}, {typed(mapping, mapping.default, FieldType.TEXT)})"
+        return filled, None, FieldType.TEXT
     constant = mapping.constant
     kind = (
         FieldType.BOOLEAN

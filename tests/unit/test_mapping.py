@@ -114,6 +114,27 @@ def test_a_key_of_blanks_is_none(blank: str) -> None:
     assert [row[0] for row in rows] == ["", "a@example.com"]
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "wanted"),
+    [
+        ("Ada", "Lovelace", "Ada Lovelace"),
+        ("Ada", None, "Ada"),
+        (None, " Lovelace ", "Lovelace"),
+        ("", None, "-"),
+    ],
+)
+def test_what_a_template_makes_of_empty_places(first: str | None, last: str | None, wanted: str) -> None:
+    """No blank is left at an end, which tools take off and would read back as a change; nothing at all is no
+    value, for which a `default` may stand."""
+    table = pa.table(
+        {"k": ["c"], "first": pa.array([first], pa.string()), "last": pa.array([last], pa.string())}
+    )
+    name = {"template": "{first} {last}", "to": "f"}
+    for more, empty in (({}, None), ({"nulls": "default", "default": "-"}, "-")):
+        ((_, _, record, _),) = mapped(sync_of(name | more), table)
+        assert record["f"] == (empty if wanted == "-" else wanted)
+
+
 def test_a_nul_in_a_key_or_a_bad_value() -> None:
     """A key with a NUL, which PostgreSQL cannot keep, is none; a reason never holds one."""
     table = pa.table({"k": ["a\x00b", "c"], "v": ["1", "x\x00y"]})
