@@ -112,13 +112,17 @@ class Sql(Source):
         return self.read(Pull(table=pull.table, query=pull.query, columns=key))
 
     def greatest(self, connection: sa.Connection, pull: Pull) -> Any:
-        """The greatest cursor there is, as JSON has it; that of last time when the table is empty."""
+        """The greatest cursor there is, as JSON has it; that of last time when the table is empty. One that
+        is dated ahead of tomorrow is passed over: what is changed until then would never be read."""
         if pull.cursor is None:
             return None
         cursor: sa.ColumnClause[Any] = sa.column(pull.cursor)
         statement = sa.select(sa.func.max(cursor)).select_from(relation(pull))
-        value = connection.scalar(statement)
-        return pull.after if value is None else plain(value)
+        value = plain(connection.scalar(statement))
+        if limit := passed(value, pull.outside.clock()):
+            near = statement.where(cursor <= sa.literal_column(literal(limit)))
+            value = plain(connection.scalar(near))
+        return pull.after if value is None else value
 
     def by_adbc(self, pull: Pull, wanted: dict[str, Any]) -> Reading:
         """PostgreSQL's own binary copy, as Arrow."""
@@ -312,6 +316,24 @@ def plain(value: Any) -> Any:
     if isinstance(value, datetime | date):
         return value.isoformat()
     return str(value) if isinstance(value, Decimal) else value
+
+
+def passed(value: Any, now: float) -> str | None:
+    """Tomorrow, spelled as the cursor is, where that is a time still later; a day holds every zone a naive
+    time may be of. None for every other cursor, and for what is no time."""
+    if not isinstance(value, str) or value[4:5] != "-":
+        return None
+    try:
+        told = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    limit = datetime.fromtimestamp(int(now), UTC) + timedelta(days=1)
+    if told <= (limit if told.tzinfo else limit.replace(tzinfo=None)):
+        return None
+    if len(value) == len("2026-11-23"):
+        return limit.date().isoformat()
+    spelled = limit if told.tzinfo else limit.replace(tzinfo=None)
+    return spelled.isoformat(sep="T" if "T" in value else " ")
 
 
 def earlier(after: Any, overlap: int) -> Any:

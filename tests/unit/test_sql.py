@@ -97,6 +97,35 @@ def test_an_overlap_begins_earlier(kinds: Sql, postgres: sa.Engine) -> None:
     assert {row["id"] for row in rows(kinds, Pull("kinds", None, ("id",), "at", state))} == {2, 3}
 
 
+@pytest.mark.parametrize(
+    ("column", "ahead"), [("at", "9999-12-31"), ("zoned", "2062-01-01"), ("day", "2062-01-01")]
+)
+def test_a_time_far_ahead_hides_nothing(kinds: Sql, postgres: sa.Engine, column: str, ahead: str) -> None:
+    """A row dated in another century is read, and so is what changes before that date."""
+    with postgres.begin() as connection:
+        connection.exec_driver_sql(f"insert into kinds (id, {column}) values (3, '{ahead}')")
+    first = kinds.read(Pull("kinds", columns=("id",), cursor=column))
+    assert first.table().num_rows == 3
+    with postgres.begin() as connection:
+        connection.exec_driver_sql(f"insert into kinds (id, {column}) values (4, '2026-11-01')")
+    again = Pull("kinds", columns=("id",), cursor=column, after=first.state)
+    assert 4 in {row["id"] for row in rows(kinds, again)}
+
+
+def test_text_that_is_no_time_may_be_any_cursor(tmp_path: Path) -> None:
+    """Of SQLite's texts only what is spelled as a time is one: `9999-x` and `99991231` are taken as they are."""
+    engine = sa.create_engine(url := f"sqlite:///{tmp_path / 'shop.db'}")
+    states = []
+    for greatest in ("9999-x", "99991231", "9999-12-31 00:00:00", "9999-12-31T00:00:00Z"):
+        with engine.begin() as connection:
+            connection.exec_driver_sql("drop table if exists o")
+            connection.exec_driver_sql("create table o (at text)")
+            connection.exec_driver_sql(f"insert into o values ('2024-01-01'), ('{greatest}')")
+        states.append(Sql(url=url).read(Pull("o", columns=("at",), cursor="at")).state)
+    engine.dispose()
+    assert states == ["9999-x", "99991231", "2024-01-01", "2024-01-01"]
+
+
 def test_a_query_is_a_table(kinds: Sql) -> None:
     """A user's own query is read with exact types, colons and percent signs included."""
     query = "select id as n, money * 2 as double, '%s :x'::text as odd from kinds where id = 1;"
