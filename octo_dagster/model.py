@@ -117,6 +117,9 @@ class Batch:
     )
     """Those of these keys, as the ledger compares them, that the ledger says are held. Where several keys may
     name one record, a destination asks."""
+    others_held: Callable[[], bool] = field(default=lambda: False, repr=False, compare=False)
+    """Whether the ledger says that people are held and this delivery does not send them all: a list that is
+    missing then was deleted, or renamed with them in it; made anew, it would be without them."""
     shared: frozenset[str] = frozenset()
     """What must not be taken back of anybody, because somebody else is found by it (`Destination.names`)."""
 

@@ -244,6 +244,12 @@ class Ledger:
         known = self.rows(sync, list(keys))
         return {key for key, row in known.items() if row["fingerprint"] is not None}
 
+    def holds_any(self, sync: str) -> bool:
+        """Whether anything of a sync is known to be held: what was sent first and not answered is not."""
+        known = SNAPSHOT.c.fingerprint.is_not(None) & (SNAPSHOT.c.fingerprint != MAYBE)
+        with self.reading() as connection:
+            return bool(connection.scalar(sa.select(sa.exists().where(SNAPSHOT.c.sync == sync, known))))
+
     def unsettled(self, sync: str) -> list[OpenBatch]:
         """The intents without an answer, oldest first."""
         query = (

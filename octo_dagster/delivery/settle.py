@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from octo_dagster.delivery.courier import Courier, unlike
 from octo_dagster.delivery.journal import doubtful, entry
 from octo_dagster.delivery.ledger import Entry, Ledger, OpenBatch
-from octo_dagster.delivery.plan import Folder, Line, Plan
+from octo_dagster.delivery.plan import Folder, Line, Options, Plan
 from octo_dagster.errors import Fatal
 from octo_dagster.model import Batch, Change, Fields, Op, Outcome, Receipt
 from octo_dagster.sync import Sync
@@ -62,6 +62,7 @@ class Sent:
             token=self.intent.token,
             opened_at=self.intent.opened_at,
             holds=lambda keys: ledger.holding(sync.name, keys),
+            others_held=lambda: self.plan.options != Options(full=True) and ledger.holds_any(sync.name),
             shared=self.plan.shared,
         )
 

@@ -122,3 +122,19 @@ def test_a_place_kept_without_a_country_code(shop: World) -> None:
         connection.execute(sa.update(SYNCS).values(account=older))
     assert shop.have([row(1, orders=8)]).deliver().exit_code == 0
     assert telephone(shop, 8) in found_by(shop)
+
+
+def test_an_audience_that_is_gone_is_not_made_with_the_few(shop: World) -> None:
+    """Deleted by hand, it would come back with those alone that change, and renamed, keep who leaves: the run
+    stops, whoever comes, changes or leaves; sent again in full, it is made with everybody."""
+    shop.have([row(n) for n in (1, 2, 3)]).deliver()
+    for lists in shop.sandbox.twin(shop.vendor).accounts.values():
+        lists.clear()
+    few: list[tuple[int, ...]] = [(1, 2, 3, 4), (1, 2)]
+    for rows in ([row(1, orders=8), row(2), row(3)], *([row(n) for n in some] for some in few)):
+        report = shop.have(rows).deliver(allow=True)
+        assert (report.exit_code, report.tally.accepted) == (7, 0)
+        assert "--full" in str(report.error)
+    assert shop.deliver(Options(full=True), allow=True).exit_code == 0
+    assert shop.deliver(allow=True).exit_code == 0
+    assert [sha256(f"customer{n}@example.com") in found_by(shop) for n in (1, 2, 3)] == [True, True, False]

@@ -60,7 +60,7 @@ class Ads:
                 return rows
             query["pageToken"] = page["nextPageToken"]
 
-    def list_id(self, *, create: bool = False) -> str | None:
+    def list_id(self, *, fill: bool = False, create: bool = False) -> str | None:
         """The id of the list of this name, which is one list's only; made when missing, if told to. Fatal for
         one that takes no contacts or, where it is to be filled, nobody new."""
         if self.name not in self.found:
@@ -71,7 +71,7 @@ class Ads:
                 return None
             self.found[self.name] = checked(same[0]) if same else self.made()
         found = self.found[self.name]
-        return str((fillable(found) if create else found)["id"])
+        return str((fillable(found) if fill else found)["id"])
 
     def made(self) -> Mapping[str, Any]:
         body = {

@@ -139,7 +139,7 @@ class GoogleAudience(Destination[Ads]):
         batch = answered(batch)
         reasons = dict(self.unfit(batch))
         verbs = [*self.work(batch)]
-        list_id = api.list_id(create=batch.op is Op.UPSERT) if verbs else None
+        list_id = there(api, batch) if verbs else None
         if list_id is None:
             return Sent(receipts(reasons))  # there is nothing to send, or no list to be taken from
         token: list[str] = []
@@ -253,6 +253,19 @@ class GoogleAudience(Destination[Ads]):
 
 
 KINDS = "uploadKeyTypes"
+
+
+def there(api: Ads, batch: Batch) -> str | None:
+    """The list's id; to add to it, the list made if need be. None where there is none to be taken from; Fatal
+    where one that people are in is gone."""
+    fill, held = batch.op is Op.UPSERT, batch.others_held()
+    found = api.list_id(fill=fill, create=fill and not held)
+    if found is None and held:
+        raise Fatal(
+            f"google_audience: there is no list {api.name!r} any more, though people are held in it: give it "
+            f"its name back, or have it made anew with everybody (octo deliver --full)"
+        )
+    return found
 
 
 def answered(batch: Batch) -> Batch:

@@ -116,7 +116,7 @@ class MetaAudience(Destination[Graph]):
         fit = [change for change in batch.changes if reasons[change.key] is None]
         if not fit:
             return Sent(receipts(batch, reasons))
-        audience = made(api)
+        audience = there(api, batch)
         code = self.calling_code
         gone = [*alone(stale(batch.key_field, fit, code), batch.shared)]
         refusal = api.remove(audience, gone) if gone else None
@@ -139,7 +139,7 @@ class MetaAudience(Destination[Graph]):
 
     def leave(self, api: Graph, batch: Batch) -> Sent:
         """Everybody by all that he alone is found by: an address would miss who is known by his number."""
-        audience = api.audience()
+        audience = there(api, batch)
         told = (one for c in batch.changes for one in naming(batch.key_field, c, self.calling_code))
         rows = [*alone(told, batch.shared)]
         refusal = api.remove(audience, rows) if audience and rows else None
@@ -195,12 +195,17 @@ def problem(name: str, kind: FieldType) -> str | None:
     return None
 
 
-def made(api: Graph) -> str:
-    """The audience's id, the audience made if need be."""
-    audience = api.audience(create=True)
-    if audience is None:
-        raise Fatal("meta_audience: the audience cannot be made")
-    return audience
+def there(api: Graph, batch: Batch) -> str:
+    """The audience's id; to add to it, the audience made if need be. Empty where there is none to be taken
+    from; Fatal where one that people are in is gone."""
+    held = batch.others_held()
+    found = api.audience(create=batch.op is Op.UPSERT and not held)
+    if not found and held:
+        raise Fatal(
+            f"meta_audience: there is no audience {api.name!r} any more, though people are held in it: give "
+            f"it its name back, or have it made anew with everybody (octo deliver --full)"
+        )
+    return found
 
 
 def after_removal(api: Graph, audience: str, rows: list[Row], session_id: int) -> None:

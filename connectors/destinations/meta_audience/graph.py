@@ -50,12 +50,12 @@ class Graph:
     def get(self, path: str, **query: Any) -> Any:
         return content(self.call("GET", path, query))
 
-    def audience(self, *, create: bool = False) -> str | None:
-        """The id of the audience of this name, the oldest; made when missing, if told to."""
+    def audience(self, *, create: bool = False) -> str:
+        """The id of the audience of this name, the oldest; made when missing, if told to; else empty."""
         if self.name not in self.found:
             same = [one["id"] for one in self.audiences() if one["name"] == self.name]
             if not same and not create:
-                return None
+                return ""
             self.found[self.name] = min(same, key=int) if same else self.made()
         return self.found[self.name]
 

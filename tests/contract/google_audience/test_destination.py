@@ -249,7 +249,7 @@ def test_a_member_google_refuses_at_once(front: Sitting, sandbox: Sandbox) -> No
     """A 400 that names members costs those and no others, which go again at once, without halving."""
     assert isinstance(front.destination, GoogleAudience)
     api, nowhere = front.api, {"destinations": [{"operatingAccount": {"accountId": "1000000001"}}]}
-    number = api.list_id(create=True)
+    number = api.list_id(fill=True, create=True)
     good = {"userData": {"userIdentifiers": [{"emailAddress": sha256(ADA)}]}}
     clear = {"userData": {"userIdentifiers": [{"emailAddress": ADA}]}}
     short = {"userData": {"userIdentifiers": [{"emailAddress": "00ff"}]}}
