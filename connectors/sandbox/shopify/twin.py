@@ -41,6 +41,8 @@ class Shopify(Shop):
     def reset(self) -> None:
         super().reset()
         self.tokens: dict[str, float] = {}
+        self.scope = "read_all_orders,write_customers,read_orders,read_products"
+        """What the app was granted: who may write may read, which is then not said."""
         self.given = 0
         self.bucket, self.restore = 2_000.0, 100.0
         """The standard plan: points at most, points a second."""
@@ -119,8 +121,7 @@ class Shopify(Shop):
         self.given += 1
         token = f"shpat_sandbox_{self.given}"
         self.tokens[token] = self.clock() + TOKEN_SECONDS
-        scope = "read_all_orders,read_customers,read_orders,read_products"
-        return answer({"access_token": token, "scope": scope, "expires_in": TOKEN_SECONDS})
+        return answer({"access_token": token, "scope": self.scope, "expires_in": TOKEN_SECONDS})
 
     @route("POST", "/admin/api/<version>/graphql.json")
     def query(self, request: Request, version: str) -> Response:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import requests
 from pydantic import BaseModel, ConfigDict, Field
 
 from octo_dagster.destination import Secret
+from octo_dagster.errors import SourceError
 
 if TYPE_CHECKING:
     from requests.auth import AuthBase
@@ -74,11 +76,13 @@ class Client(Method):
     """Where the token goes; any other header carries it bare, as Shopify's `X-Shopify-Access-Token`."""
     request: dict[str, str] = {}
     """What else to say when asking for the token, a `scope` for instance."""
+    needs: tuple[str, ...] = ()
+    """Scopes without which lists come cut short while no call is refused; `write_x` holds `read_x`."""
 
     def made(self, http: requests.Session, root: str) -> AuthBase:
         from dlt.sources.helpers.rest_client.auth import OAuth2ClientCredentials  # noqa: PLC0415
 
-        header = self.header
+        header, lacking = self.header, self.lacking
 
         class Granted(OAuth2ClientCredentials):  # type: ignore[misc, unused-ignore]
             """dlt's, with the token in the vendor's own header."""
@@ -91,6 +95,14 @@ class Client(Method):
                     signed.headers[header] = str(self.access_token)
                 return signed
 
+            def parse_access_token(self, response_json: Any) -> str:
+                """The token of a reply. SourceError when it may not read all that is needed."""
+                if missing := lacking(response_json.get("scope")):
+                    raise SourceError(
+                        f"{root}: the app may not {', '.join(missing)}: grant it, install it anew"
+                    )
+                return str(super().parse_access_token(response_json))
+
         made: AuthBase = Granted(
             access_token_url=self.token_url if "://" in self.token_url else f"{root}/{self.token_url}",
             client_id=self.client_id.reveal(),
@@ -99,6 +111,12 @@ class Client(Method):
             session=http,
         )
         return made
+
+    def lacking(self, granted: str | None) -> list[str]:
+        """What of `needs` was not granted; of a server that does not say, nothing."""
+        given = set(re.split(r"[,\s]+", granted)) if granted is not None else set(self.needs)
+        given |= {f"read_{one.removeprefix('write_')}" for one in given if one.startswith("write_")}
+        return [one for one in self.needs if one not in given]
 
 
 Auth: TypeAlias = Annotated[Bearer | Header | Basic | Client, Field(discriminator="by")]

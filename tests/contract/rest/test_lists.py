@@ -84,6 +84,16 @@ def test_a_token_that_ends_half_way_is_renewed(front: Front) -> None:
 
 
 @at("shopify")
+def test_an_app_that_sees_a_part_of_the_orders_is_refused(front: Front) -> None:
+    """Without `read_all_orders` what is older than 60 days is in no list, and would be taken for deleted."""
+    front.stock(2)
+    front.twin.scope = "write_orders,read_customers,read_products"
+    with pytest.raises(SourceError, match="the app may not read_all_orders: grant it"):
+        front.fetch("orders")
+    assert front.warehouse.version(front.intake.raw("orders")) is None
+
+
+@at("shopify")
 def test_a_quota_by_cost_is_kept_to(front: Front) -> None:
     """Told how many points are lacking and how fast they come back, it waits as long and no longer; what a page
     did not hold was given back."""
