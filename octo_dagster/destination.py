@@ -130,9 +130,10 @@ class Destination(BaseModel, ABC, Generic[ApiT]):
     keeps: ClassVar[timedelta | None] = None
     """How long it keeps somebody without being told of him again; each is, well before. None: for ever."""
 
-    def names(self, key_field: str, key: str, fields: Fields) -> frozenset[str]:
+    def names(self, key_field: str, key: str, fields: Fields) -> frozenset[str] | None:
         """What somebody is found by at a destination that knows people `by_values`: equal for equal values
-        however they are spelled, and never in clear. Nothing of somebody who may not be told."""
+        however they are spelled, and never in clear. Nothing of somebody who may not be told; None of who
+        cannot be, for a value that will not do: he stays as he is there."""
         return frozenset()
 
     def key_problem(self, key_field: str) -> str | None:

@@ -23,20 +23,21 @@ def shared(sync: Sync, ledger: Ledger, folder: Folder, plan: str, counts: Counts
         return frozenset()
     ends, starts, moved = set[str](), set[str](), set[str]()
     for line in folder.lines(sync, plan, [(0, counts.removed + counts.changed)]):
-        now = frozenset[str]() if not line.fields else named(sync, line.spelled, told(line))
         moved.add(line.key)
-        starts |= now
-        ends.update(*(named(sync, line.spelled, was) - now for was in versions(line)))
+        was = frozenset[str]().union(*(named(sync, line.spelled, one) or () for one in versions(line)))
+        now = named(sync, line.spelled, told(line)) if line.fields else frozenset[str]()
+        starts |= was if now is None else now
+        ends |= frozenset[str]() if now is None else was - now
     if not ends:
         return frozenset()
     kept = ends & starts
     for key, fields in others(sync, ledger, folder, plan, counts):
         if key not in moved:
-            kept |= ends & named(sync, key, fields)
+            kept |= ends & (named(sync, key, fields) or frozenset())
     return frozenset(kept)
 
 
-def named(sync: Sync, key: str, fields: Fields) -> frozenset[str]:
+def named(sync: Sync, key: str, fields: Fields) -> frozenset[str] | None:
     return sync.destination.names(sync.key.to, key, fields)
 
 

@@ -73,6 +73,16 @@ def test_a_number_that_changes_hands_stays(shop: World) -> None:
     assert telephone(shop, 3) not in found_by(shop)
 
 
+def test_who_cannot_be_told_anew_stays_as_he_is(shop: World) -> None:
+    """His new number is none, so that he is held by the old one: it is not taken with another who leaves."""
+    shop.have([row(1, orders=7), row(2, orders=7), row(3)]).deliver()
+    report = shop.have([row(1, orders=1234), row(3)]).deliver(allow=True)
+    assert (report.tally.accepted, report.tally.rejected) == (1, 1)
+    assert telephone(shop, 7) in found_by(shop)
+    shop.have([row(3)]).deliver(allow=True)
+    assert telephone(shop, 7) not in found_by(shop)
+
+
 def test_one_person_under_two_keys(shop: World) -> None:
     """Two spellings of one number are two keys and one member: he stays until neither stands for him."""
     phone, _, name = AUDIENCES[shop.vendor]

@@ -107,9 +107,10 @@ class GoogleAudience(Destination[Ads]):
     def key_problem(self, key_field: str) -> str | None:
         return None if key_field in ("email", "phone") else "must be email or phone"
 
-    def names(self, key_field: str, key: str, fields: Fields) -> frozenset[str]:
-        if unfit(key_field, Change(key, fields), self.calling_code):
-            return frozenset()
+    def names(self, key_field: str, key: str, fields: Fields) -> frozenset[str] | None:
+        reason = unfit(key_field, Change(key, fields), self.calling_code)
+        if reason:
+            return frozenset() if willing(reason) else None
         return frozenset(map(one_name, identifiers(key_field, key, fields, self.calling_code)))
 
     def spelling(self, column: str) -> str:

@@ -82,9 +82,9 @@ class MetaAudience(Destination[Graph]):
     def key_problem(self, key_field: str) -> str | None:
         return None if key_field in ("EMAIL", "PHONE") else "must be EMAIL or PHONE"
 
-    def names(self, key_field: str, key: str, fields: Fields) -> frozenset[str]:
+    def names(self, key_field: str, key: str, fields: Fields) -> frozenset[str] | None:
         if unfit(key_field, Change(key, fields), self.calling_code):
-            return frozenset()
+            return None
         return frozenset(map("=".join, found_by(key_field, key, fields, self.calling_code).items()))
 
     def spelling(self, column: str) -> str:
