@@ -52,7 +52,7 @@ class Shopify(Shop):
         kind = table[:-1].capitalize()
         known = {"id": f"gid://shopify/{kind}/{number}", "legacyResourceId": str(number)}
         now = self.now().isoformat().replace("+00:00", "Z")
-        record = self.records[table].setdefault(number, known | {"createdAt": now})
+        record = self.records[table].setdefault(number, known | {"createdAt": now, "processedAt": now})
         record |= fields | {"updatedAt": now}
 
     def customer(self, number: int, email: str, *, name: str = "Zoé", consents: bool = True) -> None:

@@ -21,7 +21,7 @@ from octo_dagster.canonical.conform import rejected_rows
 from octo_dagster.errors import ConfigError, SourceError
 from octo_dagster.source import Outside, Pull
 from tests.contract.rest.conftest import at
-from tests.contract.rest.front import Front, bought
+from tests.contract.rest.front import Front, bought, rows
 
 ROOT = Path(__file__).parents[3]
 
@@ -91,6 +91,17 @@ def test_an_app_that_sees_a_part_of_the_orders_is_refused(front: Front) -> None:
     with pytest.raises(SourceError, match="the app may not read_all_orders: grant it"):
         front.fetch("orders")
     assert front.warehouse.version(front.intake.raw("orders")) is None
+
+
+@at("shopify")
+def test_an_order_of_another_shop_is_of_the_day_it_was_bought(front: Front) -> None:
+    """Orders brought along from the shop before are of their own day, and not of the day of the move."""
+    front.stock(1)
+    front.twin.put("orders", 1, processedAt="2019-05-01T10:00:00Z")
+    front.pull("orders")
+    assert rows(front.warehouse, "orders", (1, "order_id, ordered_at::text")) == {
+        ("1",): ("2019-05-01 10:00:00",)
+    }
 
 
 @at("shopify")
