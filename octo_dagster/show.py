@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -102,11 +103,18 @@ def begun(
 
 
 def sandboxed(console: Console, sandbox: Any) -> None:
-    """Where the sandbox is, and what leads a project there."""
+    """Where the sandbox is, what leads a project there, and what begins one with each of its tools."""
     console.print(f"Sandbox at [link]{sandbox.address}[/link] (Ctrl-C ends it). In another terminal:")
-    keys = " ".join(f"{name}={value}" for shop in sandbox.shops for name, value in shop.keys.items())
-    for line in (f"OCTO_SANDBOX={sandbox.address}", keys, "BREVO_API_KEY=sandbox-key"):
-        console.print(f"  export {line}", markup=False, highlight=False, soft_wrap=True)
+    twins = [vendor.twin for vendor in sandbox.vendors.values()]
+    keys = [" ".join(f"{name}={value}" for name, value in twin.keys.items()) for twin in twins]
+    lines = [f"export {line}" for line in (f"OCTO_SANDBOX={sandbox.address}", *filter(None, keys))]
+    lines += [f"octo init shop --source {shop.name}" for shop in sandbox.shops]
+    for twin in twins:
+        if twin not in sandbox.shops and (twin.keys or twin.settings):
+            sets = [f"--set {shlex.quote(f'{name}={value}')}" for name, value in twin.settings.items()]
+            lines.append(" ".join(["octo init shop --tool", twin.name, *sets]))
+    for line in lines:
+        console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
 
 
 def published(console: Console, made: Published) -> None:

@@ -20,8 +20,6 @@ class Shop(Twin):
     """A shop's account. Tests put records in with `put`, as the vendor spells them."""
 
     own_faults: ClassVar[frozenset[str]] = frozenset()
-    keys: ClassVar[Mapping[str, str]]
-    """What opens it, by the variables the ready source names."""
     tables: ClassVar[tuple[str, ...]] = ("customers", "products", "orders")
 
     def reset(self) -> None:

@@ -38,6 +38,10 @@ class Twin(ABC):
 
     name: ClassVar[str]
     """Path prefix in the sandbox, and the vendor's short name."""
+    keys: ClassVar[Mapping[str, str]] = {}
+    """What opens it, by the variables that `octo init` names, as a shell reads it."""
+    settings: ClassVar[Mapping[str, str]] = {}
+    """What else `octo init --tool` is to be told of it, setting by setting."""
     own_faults: ClassVar[frozenset[str]] = frozenset({"half_job"})
     """Faults only this vendor can have; its methods ask for them with `self.fault(name)`."""
     bookkeeping: ClassVar[frozenset[str]] = frozenset()

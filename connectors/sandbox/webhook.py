@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from werkzeug.wrappers import Request, Response
 
@@ -26,6 +26,8 @@ class Webhook(Twin):
     """Checks signature and age, answers a repeated batch as it did the first time, refuses long texts."""
 
     name = "webhook"
+    keys: ClassVar[Mapping[str, str]] = {"WEBHOOK_SECRET": SECRET.decode()}
+    settings: ClassVar[Mapping[str, str]] = {"url": "https://hooks.example.com/octo"}
     own_faults = frozenset()
 
     def reset(self) -> None:

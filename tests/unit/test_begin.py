@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal
@@ -256,6 +257,31 @@ def test_a_place_that_the_first_delivery_makes(
     (seen,) = octo("check", "--connect")
     assert seen["problems"] == []
     assert "rfm_segment" in seen["to_be_made"]
+
+
+def test_what_the_sandbox_says_to_begin_with(
+    tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each line `octo sandbox` prints works as it is printed: of every source and every tool there is a file."""
+    (tmp_path / "exports").mkdir()
+    printed = io.StringIO()
+    show.sandboxed(Console(file=printed, width=80), sandbox)
+    for line in printed.getvalue().splitlines()[1:]:
+        first, *words = shlex.split(line)
+        if first == "export":
+            for name, _, value in (word.partition("=") for word in words):
+                inner = re.fullmatch(r"\$\(cat (.*)\)", value)
+                monkeypatch.setenv(name, Path(inner.group(1)).read_text("utf-8") if inner else value)
+        else:
+            where = {
+                "shop": str(tmp_path / "shop"),
+                "to.folder=/srv/exports": f"to.folder={tmp_path}/exports",
+            }
+            octo(*(where.get(word, word) for word in words))
+    assert {path.stem for path in (tmp_path / "shop/assets/syncs").iterdir()} == set(destinations())
+    assert {path.stem for path in (tmp_path / "shop/assets/sources").iterdir()} == {
+        shop.name for shop in sandbox.shops
+    }
 
 
 def test_what_salesforce_lacks_is_known_before_the_first_try(

@@ -26,6 +26,8 @@ class Brevo(Events):
     """`https://api.brevo.com`. Accounts: `sandbox-key` and `sandbox-key-2`."""
 
     name: ClassVar[str] = "brevo"
+    keys: ClassVar[Mapping[str, str]] = {"BREVO_API_KEY": "sandbox-key"}
+    settings: ClassVar[Mapping[str, str]] = {"list": "Octo customers"}
 
     def reset(self) -> None:
         self.job_seconds = 0.0

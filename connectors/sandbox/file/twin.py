@@ -16,7 +16,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import unquote
 from xml.sax.saxutils import escape
 
@@ -53,6 +53,7 @@ class Files(Twin):
     """Two buckets of one account, and the folders it was asked for."""
 
     name = "file"
+    settings: ClassVar[Mapping[str, str]] = {"name": "customers.csv", "to.folder": "/srv/exports"}
     own_faults = frozenset({"written_meanwhile"})
 
     def reset(self) -> None:

@@ -11,7 +11,6 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import jwt
@@ -27,14 +26,11 @@ from connectors.sandbox.google_audience.account import (
     check_members,
     new_list,
 )
+from connectors.sandbox.google_sheets.twin import ACCOUNT, SERVICE_ACCOUNT
 from connectors.sandbox.twin import Twin, route
 
 AUDIENCE = "https://oauth2.googleapis.com/token"
 SCOPE = "https://www.googleapis.com/auth/datamanager"
-ACCOUNT = json.loads(
-    (Path(__file__).parents[1] / "google_sheets" / "service_account.json").read_text("utf-8")
-)
-"""The sandbox's service account, no secret: one for all of Google's twins."""
 PUBLIC_KEY: Any = load_pem_private_key(ACCOUNT["private_key"].encode(), None).public_key()
 
 
@@ -55,6 +51,14 @@ class GoogleAudience(Twin):
     manages both and is not the service account's to use alone."""
 
     name: ClassVar[str] = "google_audience"
+    keys: ClassVar[Mapping[str, str]] = {"GOOGLE_AUDIENCE_SERVICE_ACCOUNT": SERVICE_ACCOUNT}
+    settings: ClassVar[Mapping[str, str]] = {
+        "ads_account": "1000000001",
+        "list": "Octo customers",
+        "consent.ad_user_data": "granted",
+        "consent.ad_personalization": "granted",
+        "terms": "accepted",
+    }
 
     def reset(self) -> None:
         self.job_seconds = 0.0

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections import Counter
 from collections.abc import Mapping
 from functools import cache
@@ -24,7 +25,10 @@ from connectors.sandbox.google_sheets.ranges import Area, area, grid_area
 from connectors.sandbox.google_sheets.values import Values
 from connectors.sandbox.twin import route
 
-ACCOUNT: Mapping[str, str] = json.loads((Path(__file__).parent / "service_account.json").read_text())
+KEY = Path(__file__).parent / "service_account.json"
+ACCOUNT: Mapping[str, str] = json.loads(KEY.read_text())
+SERVICE_ACCOUNT = f'"$(cat {shlex.quote(str(KEY))})"'
+"""The sandbox's one service account, no secret, and its key as a shell reads it."""
 AUDIENCE = "https://oauth2.googleapis.com/token"
 SCOPE = "https://www.googleapis.com/auth/spreadsheets"
 SPREADSHEETS = tuple(f"sandbox-spreadsheet-{number}" for number in (1, 2, 3))
@@ -39,6 +43,8 @@ class GoogleSheets(Values):
     """`https://sheets.googleapis.com` and `https://oauth2.googleapis.com`."""
 
     name: ClassVar[str] = "google_sheets"
+    keys: ClassVar[Mapping[str, str]] = {"GOOGLE_SHEETS_SERVICE_ACCOUNT": SERVICE_ACCOUNT}
+    settings: ClassVar[Mapping[str, str]] = {"spreadsheet": "sandbox-spreadsheet-1", "tab": "Customers"}
     own_faults: ClassVar[frozenset[str]] = frozenset()
 
     def reset(self) -> None:

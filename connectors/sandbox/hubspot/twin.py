@@ -43,6 +43,7 @@ class HubSpot(Contacts, Lists):
     """`https://api.hubapi.com`. Service keys: `pat-eu1-sandbox` and `pat-eu1-sandbox-2`."""
 
     name: ClassVar[str] = "hubspot"
+    keys: ClassVar[Mapping[str, str]] = {"HUBSPOT_SERVICE_KEY": "pat-eu1-sandbox"}
     bookkeeping: ClassVar[frozenset[str]] = frozenset({"createdate", "lastmodifieddate"})
 
     def reset(self) -> None:

@@ -28,6 +28,7 @@ class Klaviyo(People):
     """`https://a.klaviyo.com`. Accounts: the keys `pk_sandbox` and `pk_sandbox_2`."""
 
     name: ClassVar[str] = "klaviyo"
+    keys: ClassVar[Mapping[str, str]] = {"KLAVIYO_API_KEY": "pk_sandbox"}
 
     def reset(self) -> None:
         self.job_seconds = 0.0

@@ -30,6 +30,8 @@ class Mailchimp(Reports):
     """`https://us21.api.mailchimp.com`, told apart by the key."""
 
     name: ClassVar[str] = "mailchimp"
+    keys: ClassVar[Mapping[str, str]] = {"MAILCHIMP_API_KEY": "sandboxkey-us21"}
+    settings: ClassVar[Mapping[str, str]] = {"audience": "Acme", "tag": "Octo customers"}
     own_faults: ClassVar[frozenset[str]] = frozenset({"overload"})
     """`overload`: a bare 403 without JSON, as Mailchimp answers under heavy load."""
     bookkeeping: ClassVar[frozenset[str]] = frozenset({"last_changed"})

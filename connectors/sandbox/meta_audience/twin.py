@@ -28,6 +28,8 @@ class MetaAudience(Twin):
     """`https://graph.facebook.com`: accounts `1001` and `1002`, one token for both, `sandbox-token`."""
 
     name: ClassVar[str] = "meta_audience"
+    keys: ClassVar[Mapping[str, str]] = {"META_AUDIENCE_ACCESS_TOKEN": TOKEN}
+    settings: ClassVar[Mapping[str, str]] = {"ad_account": "1001", "audience": "Octo customers"}
     own_faults: ClassVar[frozenset[str]] = frozenset({"transient", "updating"})
     """`transient`: an error Meta calls so, after the call was carried out; `updating`: 2650, before it."""
 

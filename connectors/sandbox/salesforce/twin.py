@@ -9,7 +9,7 @@ requests, the REST and Bulk 2.0 guides and the Object Reference.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from werkzeug.wrappers import Request, Response
 
@@ -29,6 +29,11 @@ class Salesforce(Jobs):
     `locked_rows`."""
 
     name = "salesforce"
+    keys: ClassVar[Mapping[str, str]] = {
+        "SALESFORCE_CLIENT_ID": "octo-app",
+        "SALESFORCE_CLIENT_SECRET": "octo-secret",
+    }
+    settings: ClassVar[Mapping[str, str]] = {"domain": "octo", "permission_set": "Octo"}
     bookkeeping = frozenset(
         {
             "IsDeleted",

@@ -15,7 +15,7 @@ import weakref
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from werkzeug.wrappers import Request, Response
 
@@ -32,6 +32,10 @@ class SqlTable(Twin):
     """As many databases as are asked for."""
 
     name = "sql_table"
+    keys: ClassVar[Mapping[str, str]] = {
+        "SQL_TABLE_ADDRESS": f"postgresql://{USER}:{PASSWORD}@db.example.com/shop"
+    }
+    settings: ClassVar[Mapping[str, str]] = {"table": "customers"}
     own_faults = frozenset()
 
     def reset(self) -> None:

@@ -40,6 +40,11 @@ class Zendesk(Users, Tickets):
     """`https://octo.zendesk.com` and `https://octo-two.zendesk.com`, told apart by whose token it is."""
 
     name: ClassVar[str] = "zendesk"
+    keys: ClassVar[Mapping[str, str]] = {
+        "ZENDESK_CLIENT_ID": "octo-client",
+        "ZENDESK_CLIENT_SECRET": "octo-client-secret",
+    }
+    settings: ClassVar[Mapping[str, str]] = {"subdomain": "octo"}
     bookkeeping: ClassVar[frozenset[str]] = frozenset({"created_at", "updated_at"})
 
     def reset(self) -> None:
