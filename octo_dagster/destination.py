@@ -130,6 +130,10 @@ class Destination(BaseModel, ABC, Generic[ApiT]):
     keeps: ClassVar[timedelta | None] = None
     """How long it keeps somebody without being told of him again; each is, well before. None: for ever."""
 
+    answers: ClassVar[frozenset[str]] = frozenset()
+    """The fields in which nothing is an answer, too, as in a consent. Their mappings must let it through: by
+    `nulls: skip` or `create_only`, who withdraws his consent would be taken for one who gave it."""
+
     def names(self, key_field: str, key: str, fields: Fields) -> frozenset[str] | None:
         """What somebody is found by at a destination that knows people `by_values`: equal for equal values
         however they are spelled, and never in clear. Nothing of somebody who may not be told; None of who

@@ -150,6 +150,13 @@ class Sync(Frozen):
             raise ValueError(f"fields: {', '.join(sorted(twice))} is mapped more than once")
         if self.key.to in {m.to for m in self.fields}:
             raise ValueError(f"fields: {self.key.to} is the key and cannot be mapped again")
+        for mapping in self.fields:
+            if mapping.to in self.destination.answers and (
+                mapping.nulls is Nulls.SKIP or mapping.create_only
+            ):
+                raise ValueError(
+                    f"fields: {mapping.to}: say `nulls: clear`, and it always: no answer is none"
+                )
         if problem := self.destination.key_problem(self.key.to):
             raise ValueError(f"key.to: {problem}")
         if self.destination.subscribes() and not self.consent:

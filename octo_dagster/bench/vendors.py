@@ -253,7 +253,7 @@ VENDORS = (
             "terms": "accepted",
         },
         "email",
-        {"agrees": "ad_user_data"},
+        {"segment": "family_name"},
         r"^POST .*audienceMembers:",
         a_call(10_000),
         members=True,

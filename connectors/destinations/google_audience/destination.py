@@ -15,7 +15,6 @@ them: nothing here can empty a list, or delete one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
@@ -98,6 +97,7 @@ class GoogleAudience(Destination[Ads]):
         Rate(300, 60.0, r"requestStatus:"),
     )
     by_values: ClassVar = True
+    answers: ClassVar = frozenset(SPELLED)
     keeps: ClassVar = timedelta(days=LONGEST_DAYS)
     in_order: ClassVar = False  # requests are carried out side by side
     jobs_at_once: ClassVar = 100
@@ -137,7 +137,6 @@ class GoogleAudience(Destination[Ads]):
 
     def send(self, api: Ads, batch: Batch) -> Sent:
         """What is no longer true of a person goes first, or he would stay to be found by it for good."""
-        batch = answered(batch)
         reasons = dict(self.unfit(batch))
         verbs = [*self.work(batch)]
         list_id = there(api, batch) if verbs else None
@@ -197,7 +196,6 @@ class GoogleAudience(Destination[Ads]):
         return made
 
     def settle(self, api: Ads, batch: Batch) -> Sent | None:
-        batch = answered(batch)
         reasons = dict(self.unfit(batch))
         otherwise: dict[str, Outcome] = {}
         work = [*self.work(batch)]
@@ -267,15 +265,6 @@ def there(api: Ads, batch: Batch) -> str | None:
             f"its name back, or have it made anew with everybody (octo deliver --full)"
         )
     return found
-
-
-def answered(batch: Batch) -> Batch:
-    """The batch with an answer of everybody to each consent that is mapped: an empty one is no consent."""
-    unasked = {name: None for name in SPELLED if name in batch.types}
-    if batch.op is not Op.UPSERT or not unasked:
-        return batch
-    changes = tuple(replace(change, fields={**unasked, **change.fields}) for change in batch.changes)
-    return replace(batch, changes=changes)
 
 
 def willing(reason: str | None) -> bool:

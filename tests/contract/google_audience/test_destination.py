@@ -283,8 +283,8 @@ def test_a_person_s_own_consent(shop: World) -> None:
     """Mapped by person, what each said stands above the request's; who did not consent is never sent, is told
     of, and is taken back where he was sent before."""
     fields = [
-        {"from": "consent", "to": "ad_user_data"},
-        {"from": "consent", "to": "ad_personalization"},
+        {"from": "consent", "to": "ad_user_data", "nulls": "clear"},
+        {"from": "consent", "to": "ad_personalization", "nulls": "clear"},
     ]
     shop.say(fields=fields, consent=None)
     consent = {"ad_user_data": "granted", "ad_personalization": "denied"}
@@ -294,8 +294,18 @@ def test_a_person_s_own_consent(shop: World) -> None:
     assert set(reasons(shop)) == {"customer3@example.com", "customer4@example.com"}
     members = twin(shop).holdings()["members"]
     assert {one["consent"] for one in members} == {"CONSENT_GRANTED, CONSENT_GRANTED"}
-    shop.have([row(1), row(2, consent=False)]).deliver()
+    shop.have([row(1), row(2), row(3), row(4)]).deliver()
+    assert len(twin(shop).holdings()["members"]) == 4
+    shop.have([row(1), row(2, consent=False), row(3, consent=None)]).deliver(allow=True)
     assert [one["emails"] for one in twin(shop).holdings()["members"]] == [sha256("customer1@example.com")]
+
+
+@pytest.mark.parametrize("how", [{}, {"nulls": "clear", "create_only": True}])
+def test_a_consent_that_ends_in_silence_is_refused(shop: World, how: dict[str, Any]) -> None:
+    """A file by which an emptied consent would leave the one that was given is refused."""
+    shop.say(fields=[{"from": "consent", "to": "ad_user_data", **how}])
+    with pytest.raises(ConfigError, match="ad_user_data: say `nulls: clear`"):
+        shop.plan()
 
 
 def test_nothing_leaves_in_clear(shop: World) -> None:
