@@ -68,6 +68,11 @@ def changed(place: str, value: Any) -> dict[str, Any]:
         ("source.auth.token", "abc", "source.auth.bearer.token: Input should be"),
         (f"{ORDERS}.pages", {"by": "number"}, f"{ORDERS}.pages.number.params: Field required"),
         (f"{ORDERS}.pages", {"by": "token", "path": "a"}, "pages.token: give exactly one of param, body"),
+        (
+            f"{ORDERS}.pages",
+            {"by": "number", "params": {"page": "{page}"}, "size": 9, "anchored": True},
+            "pages.number: anchored: needs {offset}",
+        ),
         (f"{ORDERS}.sinse", {}, f"{ORDERS}.sinse: Extra inputs are not permitted"),
         (f"{ORDERS}.params", {}, f"{ORDERS}: since: neither params nor json holds {{since}}"),
         (f"{ORDERS}.since", None, f"{ORDERS}: params: {{since}} needs `since`"),

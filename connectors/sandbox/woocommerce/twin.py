@@ -89,16 +89,17 @@ class WooCommerce(Shop):
         asked = request.args
         try:
             page, size = int(asked.get("page", 1)), int(asked.get("per_page", 10))
+            start = int(asked.get("offset", (page - 1) * size))
         except ValueError:
             return invalid("page")
         by = asked.get("orderby", "date" if table != "customers" else "name")
-        if not 1 <= size <= 100 or page < 1:
+        if not 1 <= size <= 100 or page < 1 or start < 0:
             return invalid("per_page")
         if by not in ORDER_BY[table]:
             return invalid("orderby")
         found = [one for one in self.records[table].values() if shown(table, one, asked)]
         found.sort(key=ORDERS.get(by, ORDERS["id"]), reverse=asked.get("order", "desc") == "desc")
-        slice_ = found[(page - 1) * size : page * size]
+        slice_ = found[start : start + size]
         fields = asked.get("_fields", "").split(",")
         body = [{n: v for n, v in one.items() if n in fields} if fields != [""] else one for one in slice_]
         reply = Response(json.dumps(body), mimetype="application/json")

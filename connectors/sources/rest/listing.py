@@ -112,8 +112,10 @@ class Listing:
         if resource.pages.walks:
             yield from self.walked(resource, path, begin)
             return
-        came, most = 0, 0
-        for page, count in self.paged(resource, path, begin, resource.pages.paginator()):
+        came, most, last = 0, 0, None
+        for told, count in self.paged(resource, path, begin, resource.pages.paginator()):
+            page = told if last is None else following(last, told)
+            last = told[-1] if told and resource.pages.anchors else None
             came += len(page)
             if count is not None and count < most:
                 raise Shifted
@@ -245,6 +247,13 @@ class Listing:
             return None
         self.present.add(name)
         return text(told)
+
+
+def following(last: Row, page: list[Row]) -> list[Row]:
+    """What a page brings after the record it was to begin with. Shifted when it begins with another."""
+    if not page or (page[0] != last and (page[0].get("id") is None or page[0]["id"] != last.get("id"))):
+        raise Shifted
+    return page[1:]
 
 
 def judged(resource: Resource, page: Any) -> list[Row]:

@@ -26,6 +26,7 @@ class Way(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     walks: ClassVar[bool] = False
+    anchors: ClassVar[bool] = False
 
     def count(self, response: Response) -> int | None:
         """How many records the vendor says there are in all; None where it does not."""
@@ -102,10 +103,23 @@ class Numbered(Way):
     """Where it says how many records: by it a list that changed while it was read in whole is noticed."""
     walk: bool = False
     """Begin anew at the last cursor seen instead of turning pages; the list must be sorted by it."""
+    anchored: bool = False
+    """Every page is asked to begin with the last record of the one before: where another stands there, some
+    were deleted meanwhile. For lists that are read whole, by `{offset}`, sorted by what does not change."""
+
+    @model_validator(mode="after")
+    def sound(self) -> Numbered:
+        if self.anchored and (self.walk or self.size < 2 or "{offset}" not in str(self.params)):
+            raise ValueError("anchored: needs {offset}, a size of 2 at the least, and no walk")
+        return self
 
     @property
     def walks(self) -> bool:  # type: ignore[override]
         return self.walk
+
+    @property
+    def anchors(self) -> bool:  # type: ignore[override]
+        return self.anchored
 
     def paginator(self) -> BasePaginator:
         made: BasePaginator = steps(self)
@@ -145,13 +159,14 @@ def steps(told: Numbered) -> Any:
             """Whether there is a next page, by what the vendor says, else by a page shorter than others."""
             came = len(data or ())
             pages, count = number(response.headers.get(told.pages_header or "")), told.count(response)
-            self.page, self.offset = self.page + 1, self.offset + came
-            if pages is not None:
+            known = int(told.anchored)  # of the next page, what has come already
+            self.page, self.offset = self.page + 1, self.offset + came - known
+            if pages is not None and not known:
                 self._has_next_page = self.page <= pages
             elif count is not None:
-                self._has_next_page = came > 0 and self.offset < count
+                self._has_next_page = came > known and self.offset + known < count
             else:
-                self._has_next_page = came > 0 and came >= max(self.longest, 1)
+                self._has_next_page = came > known and came >= max(self.longest, 1)
             self.longest = max(self.longest, came)
 
         def update_request(self, request: Request) -> None:

@@ -64,6 +64,22 @@ def test_a_whole_list_that_loses_a_record_is_read_again(front: Front) -> None:
 
 
 @at("woocommerce")
+def test_one_deleted_while_another_is_made_hides_nothing(front: Front) -> None:
+    """A product goes and another comes between two pages: as many as before, and none is passed over."""
+    front.stock(0)
+
+    def meddle(pages: int) -> None:
+        if pages == 1:
+            front.vendor.erased(front.twin, "products", 1)
+            front.product(9, "Thé neuf")
+
+    front.twin.meanwhile = meddle
+    keys = front.intake.source.keys(front.intake.tables["products"].pull(outside=front.outside), ("id",))
+    assert keys is not None
+    assert keys.table().column("id").to_pylist() == ["2", "3", "4", "5", "6", "7", "9"]
+
+
+@at("woocommerce")
 def test_a_list_that_never_stands_still_is_given_up(front: Front) -> None:
     """A list that loses a record each time it is read is no list to believe: the pull stops and keeps nothing."""
     for number in range(1, 21):
