@@ -127,6 +127,27 @@ def test_klaviyo(post: Post) -> None:
     assert ("c2", "Clicked SMS", "true") in post.held()[1]
 
 
+@by("klaviyo_events")
+def test_an_open_of_apples_is_a_machines(post: Post) -> None:
+    """What Apple Mail opens by itself is no sign of a reader; what a person opened elsewhere is."""
+    for number, private in enumerate((True, False, "True", "False"), start=1):
+        told = {"$message": f"m{number}", "Apple Privacy Open": private}
+        post.twin.happened("ada@example.com", "Opened Email", post.clock.at - timedelta(hours=number), **told)
+    post.twin.happened(
+        "ada@example.com", "Opened Email", post.clock.at - timedelta(days=1), **{"$message": "m9"}
+    )
+    post.pull()
+    with post.warehouse.connect() as connection:
+        found = connection.sql("select event_type from message_events order by occurred_at desc").fetchall()
+    assert [kind for (kind,) in found] == [
+        "Machine Open",
+        "Opened Email",
+        "Machine Open",
+        "Opened Email",
+        "Opened Email",
+    ]
+
+
 @by("mailchimp_events")
 def test_mailchimp(post: Post) -> None:
     """Each campaign's recipients and what they did; late opens of an earlier campaign arrive, once."""
