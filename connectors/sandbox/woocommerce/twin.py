@@ -51,6 +51,7 @@ class WooCommerce(Shop):
     ) -> None:
         kinds = [{"id": 9 + CATEGORIES.index(category), "name": category}]
         told = {"short_description": "", "stock_status": "instock", "permalink": "https://x"}
+        told |= {"status": "publish"}
         self.put("products", number, name=name, images=[], categories=kinds, price=str(price), **told)
 
     def order(self, order: Order) -> None:

@@ -80,6 +80,17 @@ def test_one_deleted_while_another_is_made_hides_nothing(front: Front) -> None:
 
 
 @at("woocommerce")
+def test_a_draft_is_recommended_to_nobody(front: Front) -> None:
+    """What is not published is in the list like everything else, and counts as out of stock."""
+    for number, status in enumerate(("publish", "draft", "private"), start=1):
+        front.product(number, status)
+        front.twin.put("products", number, status=status)
+    front.pull("products")
+    held = rows(front.warehouse, "products", (1, "name, in_stock"))
+    assert held == {("publish",): (True,), ("draft",): (False,), ("private",): (False,)}
+
+
+@at("woocommerce")
 def test_a_list_that_never_stands_still_is_given_up(front: Front) -> None:
     """A list that loses a record each time it is read is no list to believe: the pull stops and keeps nothing."""
     for number in range(1, 21):
