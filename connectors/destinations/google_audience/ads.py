@@ -17,6 +17,7 @@ SCOPE = "https://www.googleapis.com/auth/datamanager"
 LONGEST_DAYS = 540
 """What a member is kept at most without being sent again (Google Ads, since April 2025)."""
 PAGE = 1000
+STATUS = "requestStatus:retrieve"
 UNKNOWN_REQUEST = "INVALID_REQUEST_ID"
 MEMBER = re.compile(r"audience_members\[(\d+)\]")
 
@@ -94,8 +95,8 @@ class Ads:
     def fate(self, request_id: str) -> Mapping[str, Any] | None:
         """What became of a request at its one destination, or nothing that is decided yet; None when Google
         does not know it."""
-        reply = self.call("GET", "requestStatus:retrieve", query={"requestId": request_id})
-        if reply.status_code == 400 and UNKNOWN_REQUEST in reply.text:
+        reply = self.call("GET", STATUS, query={"requestId": request_id})
+        if reply.status_code == 404 or (reply.status_code == 400 and UNKNOWN_REQUEST in reply.text):
             return None
         told = good(reply).get("requestStatusPerDestination") or [{}]
         if len(told) != 1:

@@ -26,6 +26,7 @@ from connectors.destinations.google_audience.ads import (
     HOST,
     LONGEST_DAYS,
     SCOPE,
+    STATUS,
     Ads,
     good,
     refused_members,
@@ -241,12 +242,13 @@ class GoogleAudience(Destination[Ads]):
         )
 
     def failure(self, response: requests.Response) -> DeliveryError | None:
-        """A 400 is for `send` to read, but for one at the sign-in: that key is no good."""
+        """A 400 is for `send` to read, but for one at the sign-in: that key is no good. A 404 of a request's
+        status is for `settle`: it is forgotten."""
         if response.status_code == 429:
             return Retryable(f"{self.type}: 429 {words(response)}", wait(response))
         if response.status_code in (400, 401) and urlsplit(response.url).path.endswith("/token"):
             return Fatal(f"{self.type}: {response.status_code} {words(response)}")
-        if response.status_code == 404:
+        if response.status_code == 404 and not urlsplit(response.url).path.endswith(STATUS):
             return Fatal(f"{self.type}: 404 {words(response)}")
         return super().failure(response)
 

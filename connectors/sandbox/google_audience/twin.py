@@ -74,6 +74,8 @@ class GoogleAudience(Twin):
         """Whether a status counts failures and does not say which records they were."""
         self.overlooks = 0
         """How many of a request's last records are lost before they are counted."""
+        self.forgotten = bad("request_id", "INVALID_REQUEST_ID")
+        """What is answered of a request it does not know (any more)."""
         self.quiet_looks = 0
         """How many looks at requests find nothing said of any destination yet."""
         self.requests: dict[str, Asked] = {}
@@ -290,7 +292,7 @@ class GoogleAudience(Twin):
     def get_status(self, request: Request) -> Response:
         asked = self.requests.get(request.args.get("requestId", ""))
         if asked is None:
-            raise bad("request_id", "INVALID_REQUEST_ID")
+            raise self.forgotten
         if self.quiet_looks:
             self.quiet_looks -= 1
             return said({})

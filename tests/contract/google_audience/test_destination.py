@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from connectors.destinations.google_audience.ads import refused_members
 from connectors.destinations.google_audience.destination import GoogleAudience
 from connectors.destinations.google_audience.verdict import Verdict, verdict
+from connectors.sandbox.google_audience.account import Refused
 from connectors.sandbox.server import Sandbox
 from octo_dagster.delivery.courier import Surroundings
 from octo_dagster.delivery.ledger_tables import CHANGELOG
@@ -326,8 +327,13 @@ def test_half_a_job_is_made_good(shop: World) -> None:
     assert (report.tally.accepted, report.exit_code, len(held(shop))) == (8, 0, 8)
 
 
-def test_a_request_google_forgot(front: Sitting, sandbox: Sandbox) -> None:
-    """A request id Google does not know (any more) is told as such, and not taken for success."""
+@pytest.mark.parametrize("answer", [400, 404])
+def test_a_request_google_forgot(front: Sitting, sandbox: Sandbox, answer: int) -> None:
+    """A request id Google does not know (any more), however it says so, is neither a success nor the end."""
+    if answer == 404:
+        sandbox.twin("google_audience").forgotten = Refused(
+            "NOT_FOUND", "Requested entity was not found.", 404
+        )
     batch = front.batch(Op.UPSERT, [Change(ADA, {})])
     sent = front.destination.send(front.api, batch)
     sandbox.twin("google_audience").requests.clear()
