@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from octo_dagster.pages.board import Board
-from octo_dagster.scoring.measures.segments import NAMES, Language
-from octo_dagster.words import catalogue
+from octo_dagster.scoring.measures.segments import NAMES
+from octo_dagster.words import Language, catalogue
 
 PREFIX = "label."
 """The words of labels that are written in a score's code; those of its settings are told by its table."""
