@@ -140,7 +140,9 @@ class Shopify(Shop):
             return answer({"errors": [coded("MAX_COST_EXCEEDED", f"Query cost is {points}")]})
         if (refused := self.spend(points)) is not None:
             return refused
-        made = graphql_sync(self.schema, asked, root_value=self, variable_values=variables)
+        roots: Record = {"customers": self.customers, "products": self.products, "orders": self.orders}
+        roots["order"] = self.order_by_id
+        made = graphql_sync(self.schema, asked, root_value=roots, variable_values=variables)
         if made.errors:
             return answer({"errors": [{"message": one.message} for one in made.errors]})
         actual = spent(self.schema, document, made.data)
@@ -173,6 +175,11 @@ class Shopify(Shop):
             "restoreRate": self.restore,
         }
         return {"requestedQueryCost": points, "actualQueryCost": actual, "throttleStatus": throttle}
+
+    def order_by_id(self, info: Any, **asked: Any) -> Record | None:
+        """One order, by its global id; null when there is none."""
+        found = self.records["orders"].get(int(asked["id"].rpartition("/")[2]))
+        return self.shown("orders", found) if found else None
 
     def orders(self, info: Any, **asked: Any) -> Record:
         return self.connection("orders", asked, {"PROCESSED_AT": "processedAt"})
@@ -209,11 +216,13 @@ class Shopify(Shop):
         return {**record, "customer": buyer, "lineItems": lambda info, **asked: self.lines(record, asked)}
 
     def lines(self, order: Record, asked: Record) -> Record:
-        most = asked["first"]
+        start = int(base64.b64decode(asked["after"])) if asked.get("after") else 0
+        end = start + asked["first"]
         known = self.records["products"]
         nodes = [{**line, "product": known.get(line["product"])} for line in order["lines"]]
-        info = {"hasNextPage": len(nodes) > most, "hasPreviousPage": False}
-        return {"nodes": [whole(line) for line in nodes[:most]], "pageInfo": info}
+        cursor = base64.b64encode(str(min(end, len(nodes))).encode()).decode() if nodes else None
+        info = {"hasNextPage": len(nodes) > end, "hasPreviousPage": start > 0, "endCursor": cursor}
+        return {"nodes": [whole(line) for line in nodes[start:end]], "pageInfo": info}
 
 
 def whole(line: Record) -> Record:

@@ -15,7 +15,7 @@ from connectors.sources.rest.pages import Walk
 from connectors.sources.rest.records import Absent, Row, apart, filled, found, joined, put, total
 from connectors.sources.rest.records import spelled as text
 from connectors.sources.rest.records import value as at
-from connectors.sources.rest.resource import Resource, Since, rendered
+from connectors.sources.rest.resource import Others, Resource, Since, rendered
 from connectors.sources.rest.spool import Line, Spool
 from connectors.sources.rest.web import Missing
 from octo_dagster.errors import SourceError
@@ -197,9 +197,13 @@ class Listing:
             yield self.fault(origin, "not a JSON object")
             return
         for path, expected in self.resource.whole_if.items():
-            if text(at(record, path)) != expected:
+            if text(at(record, path)) == expected:
+                continue
+            if self.resource.others is None:
                 yield self.fault(origin, f"{self.resource.each} was cut short: {path} is not {expected}")
                 return
+            record = self.completed(record, self.resource.others)
+            break
         try:
             made = list(apart(record, self.resource.each)) if self.resource.each else [(1, record)]
         except Absent as absent:
@@ -213,6 +217,12 @@ class Listing:
             yield self.values(row), origin, None
         if self.resource.each and self.pull.parts and not kept:
             yield self.values(put(record, self.resource.each, None)), f"{origin}:none", None
+
+    def completed(self, record: Row, others: Others) -> Row:
+        """The record with what the vendor left out of its list."""
+        asked, path = others.of(record, self.resource), str(self.resource.each)
+        pages = self.paged(asked, asked.path, None, asked.pages.paginator())
+        return put(record, path, [*found(record, path), *(one for page, _ in pages for one in page)])
 
     def fault(self, origin: str, why: str) -> Line:
         return (None,) * len(self.pull.columns), origin, why

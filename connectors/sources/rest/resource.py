@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from connectors.sources.rest.order import NUMBER, earlier, moment, size, spelled_like
 from connectors.sources.rest.pages import OnePage, Pages
+from connectors.sources.rest.records import Row, value
 
 NEEDS_SINCE = "{since}"
 
@@ -86,6 +87,22 @@ class Keys(Told):
     """Left out, the list's own, without walking: it must then be sorted by what does not change."""
 
 
+class Others(Told):
+    """How those are asked for that the vendor left out of a record's own list, `each`. By the list's own path
+    and method; a value `{path}` in the body is the record's."""
+
+    json_: Mapping[str, Any] = Field(alias="json")
+    records: str
+    pages: Pages
+
+    def of(self, record: Row, resource: Resource) -> Resource:
+        """The list of what this record lacks."""
+        body = bound(self.json_, record)
+        return resource.model_copy(
+            update={"json_": body, "records": self.records, "pages": self.pages, "since": None}
+        )
+
+
 class Resource(Told):
     """One list of the API: a table's `from` names it."""
 
@@ -110,7 +127,9 @@ class Resource(Told):
     each: str | None = None
     """A list inside the record: a row for each of its elements, which stands there in the list's place."""
     whole_if: Mapping[str, str] = {}
-    """Path → the value it has unless `each` was cut short by the vendor; a record that was cut is a fault."""
+    """Path → the value it has unless `each` was cut short by the vendor; a record that was cut is a fault,
+    where no `others` say how to ask for what it lacks."""
+    others: Others | None = None
     empty: Mapping[str, tuple[str, ...]] = {}
     """Path → spellings that mean nothing there: `0` for no customer, `0000-00-00` for no date."""
     add: Mapping[str, str | tuple[str, ...]] = {}
@@ -126,6 +145,8 @@ class Resource(Told):
             raise ValueError("since: neither params nor json holds {since}")
         if held and not self.since:
             raise ValueError("params: {since} needs `since`")
+        if self.others and not (self.each and self.whole_if and self.method == "POST"):
+            raise ValueError("others: needs each, whole_if and method POST")
         if self.method == "GET" and self.json_ is not None:
             raise ValueError("json: needs method POST")
         if self.pages.walks and not self.since:
@@ -143,6 +164,14 @@ def rendered(told: Any, since: str | None, now: str) -> Any:
     if isinstance(told, list | tuple):
         return [rendered(one, since, now) for one in told]
     return told.replace(NEEDS_SINCE, since or "").replace("{now}", now) if isinstance(told, str) else told
+
+
+def bound(told: Any, record: Row) -> Any:
+    """A body whose values `{path}` are the record's; every other text stays as it is."""
+    if isinstance(told, Mapping):
+        return {key: bound(one, record) for key, one in told.items()}
+    hole = re.fullmatch(r"\{([\w.]+)\}", told) if isinstance(told, str) else None
+    return value(record, hole[1]) if hole else told
 
 
 def nested(told: Any) -> bool:

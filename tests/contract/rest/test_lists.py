@@ -142,13 +142,33 @@ def test_a_quota_by_cost_is_kept_to(front: Front) -> None:
     assert front.slept == pytest.approx([0.58], abs=0.02)
 
 
-@at("shopify")
-def test_an_order_with_more_lines_than_asked_for_is_not_cut(front: Front) -> None:
-    """An order of 41 lines is a rejected row that says why, never an order of forty."""
+def of_many(front: Front, lines: int) -> None:
+    """An order of many lines between two others."""
     front.changes = {}
     front.stock(0)
-    many = tuple(Line(n, 1, 1, Decimal(1)) for n in range(1, 42))
-    front.order(replace(bought(1), lines=many))
+    for number, count in ((1, 2), (2, lines), (3, 1)):
+        many = tuple(Line(number * 1_000 + n, 1, 1, Decimal(1)) for n in range(count))
+        front.order(replace(bought(number), lines=many))
+
+
+@at("shopify")
+def test_an_order_with_more_lines_than_a_page_has_them_all(front: Front) -> None:
+    """Of an order of 241 lines the 201 that did not come with it are asked for by themselves."""
+    of_many(front, 241)
+    front.pull("products", "orders", "order_lines")
+    front.check("order_lines")
+
+
+@at("shopify")
+def test_an_order_with_more_lines_than_asked_for_is_not_cut(front: Front) -> None:
+    """Where nobody told how to ask for the others, it is a rejected row that says why, never an order of forty."""
+    of_many(front, 41)
+    source = front.intake.source
+    resources = dict(source.resources)  # type: ignore[attr-defined]
+    resources["order_lines"] = resources["order_lines"].model_copy(update={"others": None})
+    front.intake = front.intake.model_copy(
+        update={"source": source.model_copy(update={"resources": resources})}
+    )
     front.fetch("orders")
     with pytest.raises(SourceError, match="row: unreadable"):
         front.pull("order_lines")
