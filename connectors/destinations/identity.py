@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from decimal import Decimal
 from functools import lru_cache
 
 from phonenumbers import (
@@ -17,6 +18,8 @@ from phonenumbers import (
     parse,
     region_code_for_country_code,
 )
+
+from octo_dagster.model import Value
 
 EMAIL = re.compile(r"""[^@\s<>()\[\]",:;\\]+@[\w-]+(\.[\w-]+)+""")
 """Without the signs that stand around an address, and in none: hashed with them it would match nobody."""
@@ -31,6 +34,13 @@ make it somebody else's number."""
 
 OVERSEAS = {33: ("GP", "GF", "MQ", "RE", "YT")}
 """Who dials one another as in one country, and has codes of his own from abroad: 0693 is of Réunion."""
+
+
+def plain(value: Value) -> str:
+    """A value as people write it: a whole number without the `.00` that a column of decimals gives it, which
+    would be digits more of a telephone number."""
+    whole = isinstance(value, Decimal) and value == value.to_integral_value()
+    return f"{value:.0f}" if whole else str(value)
 
 
 def address(text: str) -> str | None:

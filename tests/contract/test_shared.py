@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -148,3 +149,12 @@ def test_an_audience_that_is_gone_is_not_made_with_the_few(shop: World) -> None:
     assert shop.deliver(Options(full=True), allow=True).exit_code == 0
     assert shop.deliver(allow=True).exit_code == 0
     assert [sha256(f"customer{n}@example.com") in found_by(shop) for n in (1, 2, 3)] == [True, True, False]
+
+
+def test_a_number_that_is_a_number(shop: World) -> None:
+    """In a column of decimals, as a spreadsheet with empty cells makes it, a telephone number gets no digit
+    more."""
+    field = {"from": "revenue", "to": AUDIENCES[shop.vendor][0]}
+    shop.say(destination=shop.said["destination"] | {"calling_code": "49"}, fields=[field])
+    assert shop.have([row(1, revenue=Decimal("301234567.00"))]).deliver().exit_code == 0
+    assert sha256(f"{AUDIENCES[shop.vendor][1]}49301234567") in found_by(shop)

@@ -13,7 +13,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from connectors.destinations.identity import address, digits_abroad
+from connectors.destinations.identity import address, digits_abroad, plain
 from octo_dagster.model import Change, Fields, FieldType, Value
 
 CONTACTS = ("email", "phone")
@@ -36,7 +36,7 @@ Members = Sequence[tuple[str, dict[str, Any]]]
 
 def normal(name: str, value: Value, calling_code: str | None) -> str | None:
     """A value in the one form that is hashed or, of a place, sent; None for one nobody can be found by."""
-    text = str(value).strip()
+    text = plain(value).strip()
     if name == "email":
         return without_variants(address(text))
     if name == "phone":

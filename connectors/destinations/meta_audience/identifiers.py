@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from connectors.destinations.identity import address, digits_abroad
+from connectors.destinations.identity import address, digits_abroad, plain
 from octo_dagster.model import Change, Fields, Value
 
 NAMING = ("EMAIL", "PHONE", "MADID")
@@ -33,7 +33,7 @@ Row = Mapping[str, str]
 
 def normal(name: str, value: Value, calling_code: str | None) -> str | None:
     """A value in the one form that is hashed; None for one Meta could match nobody by, or somebody else."""
-    text = str(value).strip().lower()
+    text = plain(value).strip().lower()
     if name == "EMAIL":
         return address(text)
     if name == "PHONE":
