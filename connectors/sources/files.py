@@ -4,8 +4,9 @@ Files bring news: a row that a changed file no longer has stays, unless a column
 (`deletes: {column: …}`) or each file is whole (`deletes: reconcile`: what its newest reading lacks is
 deleted). A file that is gone, or was emptied, takes nothing back.
 
-CSV and JSON values are kept as text, exactly as spelled. A line that cannot be read is a row with a
-`_fault` and its file and line in `_origin`; blank lines are no rows."""
+CSV and JSON values are kept as text, exactly as spelled. Of JSON lines a key that no row of a first load has
+is misspelled, unless it ends in `?`; keys are those of the object itself, no paths. A line that cannot be
+read is a row with a `_fault` and its file and line in `_origin`; blank lines are no rows."""
 
 from __future__ import annotations
 
@@ -62,14 +63,22 @@ class Files(Source):
         fresh = [path for path, mark in found.items() if known.get(self.name(path)) != mark]
         state = {"files": known | {self.name(path): mark for path, mark in found.items()}}
         schema = self.shape(fresh, pull).append(ORIGIN).append(FAULT)
-        return Reading(schema, self.every(fresh, schema), state)
+        return Reading(schema, self.every(fresh, schema, first=not pull.after), state)
 
     def keys(self, pull: Pull, key: tuple[str, ...]) -> Reading | None:
         return None
 
-    def every(self, paths: list[Path], schema: pa.Schema) -> Generator[pa.RecordBatch, None, None]:
+    def every(
+        self, paths: list[Path], schema: pa.Schema, *, first: bool
+    ) -> Generator[pa.RecordBatch, None, None]:
+        absent = {name for name in schema.names[:-2] if name[-1] != "?"}
+        rows = 0
         for path in paths:
-            yield from self.batches(path, schema)
+            for batch in self.batches(path, schema, absent):
+                rows += batch.num_rows
+                yield batch
+        if first and rows and absent:
+            raise SourceError(f"{paths[0].name}: no row has {', '.join(sorted(absent))}")
 
     def matching(self, pattern: str) -> list[Path]:
         if not self.folder.is_dir():
@@ -112,16 +121,18 @@ class Files(Source):
         if missing := [name for name in wanted if name not in names]:
             raise SourceError(f"{path.name}: no column {', '.join(missing)}; it has: {', '.join(names)}")
 
-    def batches(self, path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-        """The wanted columns of one file, then `_origin` and `_fault`."""
+    def batches(self, path: Path, schema: pa.Schema, absent: set[str]) -> Iterator[pa.RecordBatch]:
+        """The wanted columns of one file, then `_origin` and `_fault`. `absent` loses what the file has."""
         wanted = schema.names[:-2]
+        if self.kind(path) != "jsonl":
+            absent.clear()  # these have a header, which is checked
         match self.kind(path):
             case "parquet":
                 yield from self.parquet_batches(path, schema)
             case "csv":
                 yield from packed(self.name(path), self.csv_lines(path, wanted), schema)
             case "jsonl":
-                yield from packed(self.name(path), self.json_lines(path, wanted), schema)
+                yield from packed(self.name(path), self.json_lines(path, wanted, absent), schema)
             case other:
                 raise SourceError(f"{path.name}: {other!r} is no format; known: csv, jsonl, parquet")
 
@@ -143,8 +154,8 @@ class Files(Source):
                     yield from ((number, empty, why) for number in range(read + 1, rows.line_num + 1))
                 read = rows.line_num
 
-    def json_lines(self, path: Path, wanted: Sequence[str]) -> Iterator[Line]:
-        empty = (None,) * len(wanted)
+    def json_lines(self, path: Path, wanted: Sequence[str], absent: set[str]) -> Iterator[Line]:
+        empty, keys = (None,) * len(wanted), [name.removesuffix("?") for name in wanted]
         with self.text(path) as lines:
             for number, line in enumerate(lines, start=1):
                 if not line.strip():
@@ -155,7 +166,8 @@ class Files(Source):
                     yield number, empty, f"not JSON: {error}"
                     continue
                 if isinstance(row, dict):
-                    yield number, [spelled(row.get(name)) for name in wanted], None
+                    absent.difference_update(row)
+                    yield number, [spelled(row.get(key)) for key in keys], None
                 else:
                     yield number, empty, "not a JSON object"
 

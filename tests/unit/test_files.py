@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -80,11 +81,24 @@ def test_a_field_of_ten_megabytes_is_a_field(tmp_path: Path) -> None:
 def test_json_lines_keep_numbers_as_spelled(tmp_path: Path) -> None:
     """No float in between; a line that is not an object is a fault; an absent key is null."""
     (tmp_path / "o.jsonl").write_text('{"id": 1, "total": 0.10, "tags": ["a"], "vip": true}\n{"id"\n[1]\n')
-    found = rows(tmp_path, "*.jsonl", "id", "total", "tags", "vip", "gone")
+    found = rows(tmp_path, "*.jsonl", "id", "total", "tags", "vip", "gone?")
     assert found[0] == ("1", "0.10", '["a"]', "true", None, "o.jsonl:1", None)
     assert [row[-2] for row in found[1:]] == ["o.jsonl:2", "o.jsonl:3"]
     assert found[1][-1].startswith("not JSON")
     assert found[2][-1] == "not a JSON object"
+
+
+def test_a_key_that_no_row_has_is_misspelled(tmp_path: Path) -> None:
+    """A path into the object, or a wrong name, is a mistake and not a column of nulls; later files may lack it."""
+    (tmp_path / "1.jsonl").write_text('{"id": 1, "customer": {"id": 7}}\n{"id": 2, "coupon": null}\n')
+    with pytest.raises(SourceError, match=r"1\.jsonl: no row has customer\.id"):
+        rows(tmp_path, "*.jsonl", "id", "customer.id")
+    source, pull = Files(folder=tmp_path), Pull("*.jsonl", columns=("id", "coupon"))
+    first = source.read(pull)
+    assert first.table().num_rows == 2
+    (tmp_path / "2.jsonl").write_text('{"id": 3}\n')
+    later = source.read(replace(pull, after=first.state)).table()
+    assert later.column("coupon").to_pylist() == [None]
 
 
 def test_parquet_keeps_its_types(tmp_path: Path) -> None:
