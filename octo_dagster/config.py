@@ -31,7 +31,6 @@ from octo_dagster.scenarios.scenario import Scenario
 from octo_dagster.scenarios.scenario import check as check_scenarios
 from octo_dagster.score import Score
 from octo_dagster.scoring import library
-from octo_dagster.scoring.measures.segments import Language
 from octo_dagster.scoring.profile import TABLE as PROFILE
 from octo_dagster.scoring.profile import origins
 from octo_dagster.scoring.rules import where_sql
@@ -41,6 +40,7 @@ from octo_dagster.serving.publish import Published, publish
 from octo_dagster.serving.touch import touch
 from octo_dagster.sync import Sync
 from octo_dagster.warehouse import Warehouse
+from octo_dagster.words import Language
 
 T = TypeVar("T")
 

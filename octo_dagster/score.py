@@ -19,10 +19,12 @@ import inspect
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
 
 import pyarrow as pa
 import sqlalchemy as sa
+
+from octo_dagster.words import Language
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +34,17 @@ CUSTOMER = ("customer_id",)
 Tables: TypeAlias = Mapping[str, sa.TableClause]
 """Table name → the SQLAlchemy table to select from."""
 
-Because = Callable[[Mapping[str, Any], Mapping[str, Any]], list[str]]
+
+class Because(Protocol):
+    """Why a customer has what a score says of him."""
+
+    def __call__(
+        self, row: Mapping[str, Any], settings: Mapping[str, Any], language: Language = "en", /
+    ) -> list[str]:
+        """His row and the settings in force → sentences in this language. Labels stay as the row has them."""
+
+
+InOneLanguage = Callable[[Mapping[str, Any], Mapping[str, Any]], list[str]]
 
 Told = tuple[str, str] | tuple[str, str, str]
 ColumnsOf = Callable[[Mapping[str, Any]], Mapping[str, Told]]
@@ -100,7 +112,7 @@ class Score:
     """Every output column but `customer_id`; with another `key`, every output column."""
     compute: Callable[..., Computed]
     because: Because | None = None
-    """Sentences for `octo explain`: a customer's row and the settings in force → what led to what."""
+    """Sentences for `octo explain` and the customer's page: what led to what."""
     optional: tuple[str, ...] = ()
     """Canonical tables it sees empty where no source feeds them."""
     key: tuple[str, ...] = CUSTOMER
@@ -155,19 +167,31 @@ def declared(columns: Mapping[str, Told]) -> tuple[Column, ...]:
     return tuple(Column(name, *told) for name, told in columns.items())
 
 
+def in_languages(because: Because | InOneLanguage | None) -> Because | None:
+    """As it is; of one that takes a row and settings only, one that says the same in every language."""
+    if because is None or len(inspect.signature(because).parameters) > 2:
+        return cast("Because | None", because)
+
+    def alike(row: Mapping[str, Any], settings: Mapping[str, Any], language: Language = "en", /) -> list[str]:
+        return because(row, settings)
+
+    return alike
+
+
 def score(  # noqa: PLR0913 - every keyword is a line of the declaration
     *,
     reads: tuple[str, ...],
     columns: Mapping[str, Told] | ColumnsOf,
     optional: tuple[str, ...] = (),
     key: tuple[str, ...] = CUSTOMER,
-    because: Because | None = None,
+    because: Because | InOneLanguage | None = None,
     picture: Picture | None = None,
     settings_from: str | tuple[str, ...] | None = None,
     live: Literal["own"] | Live | None = None,
 ) -> Callable[[Callable[..., sa.Select[Any]]], Score]:
     """Declare a score. `columns`: output column → (type, description) or (type, description, of), in output
-    order, `customer_id` left out; or a function from the settings in force to that. `live`: see `Score`."""
+    order, `customer_id` left out; or a function from the settings in force to that. `live`: see `Score`.
+    `because`: as `Because` says; one without `language` says the same in every language."""
 
     def declare(compute: Callable[..., Computed]) -> Score:
         made = Score(
@@ -176,7 +200,7 @@ def score(  # noqa: PLR0913 - every keyword is a line of the declaration
             reads=reads,
             columns=() if callable(columns) else declared(columns),
             compute=compute,
-            because=because,
+            because=in_languages(because),
             optional=optional,
             key=key,
             picture=picture,

@@ -8,18 +8,19 @@ customers.title: {en: Customers, fr: Clients}
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from functools import cache
 from pathlib import Path
-from typing import Any, get_args
+from string import Formatter
+from typing import Any, Literal, get_args
 
 import yaml
 
-from octo_dagster.scoring.measures.segments import Language
-
+Language = Literal["en", "fr"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 Said = str | Mapping[str, str]
 """A text, or its forms for `one` and `other`."""
@@ -58,10 +59,19 @@ class Speaker:
 
     def say(self, key: str, **values: Any) -> str:
         """The text of a key, numbers in it spelled. With forms, `n` chooses. KeyError for an unknown key."""
-        said = catalogue()[key][self.language]
-        if not isinstance(said, str):
-            said = said["one" if self.single(values["n"]) else "other"]
+        said = self.form(key, values)
         return said.format(**{name: self.inline(value) for name, value in values.items()})
+
+    def tell(self, key: str, **values: Any) -> str:
+        """The text of a key, each number in the format its place asks for, `{share:.1%}`: in English as
+        Python writes it, a day as 2026-11-22; in French the same figures as French writes them."""
+        said = self.form(key, values)
+        return French().vformat(typeset(said), (), values) if self.language == "fr" else said.format(**values)
+
+    def form(self, key: str, values: Mapping[str, Any]) -> str:
+        """The text of a key, of its forms the one for `n`."""
+        said = catalogue()[key][self.language]
+        return said if isinstance(said, str) else said["one" if self.single(values["n"]) else "other"]
 
     def knows(self, key: str) -> bool:
         """Whether there is a text of this key."""
@@ -79,9 +89,7 @@ class Speaker:
             return NONE
         exact = Decimal(str(value)).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
         text = f"{exact:,f}"
-        if self.language == "fr":
-            text = text.replace(",", "\N{NARROW NO-BREAK SPACE}").replace(".", ",")
-        return text.replace("-", "\N{MINUS SIGN}")
+        return in_french(text) if self.language == "fr" else text.replace("-", "\N{MINUS SIGN}")
 
     def money(self, value: Any, digits: int = 2) -> str:
         """An amount in the reporting currency."""
@@ -130,6 +138,31 @@ class Speaker:
         if isinstance(value, date):
             return self.day(value)
         return ", ".join(map(self.value, value)) if isinstance(value, list | tuple) else str(value)
+
+
+class French(Formatter):
+    """Formats numbers, days and lists as French writes them; texts as they are."""
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        if value is None or isinstance(value, bool | date):
+            return Speaker("fr").value(value)
+        if isinstance(value, list | tuple):
+            told = [self.format_field(one, format_spec) for one in value]
+            return " ou ".join(filter(None, (", ".join(told[:-1]), *told[-1:])))
+        if isinstance(value, int | float | Decimal):
+            return in_french(format(value, re.sub(r"^([+]?)", r"\1,", format_spec)))
+        return str(format(value, format_spec))
+
+
+def in_french(number: str) -> str:
+    """A number as Python writes it with commas between thousands, as French writes it."""
+    narrow = number.replace(",", "\N{NARROW NO-BREAK SPACE}").replace(".", ",")
+    return narrow.replace("-", "\N{MINUS SIGN}").replace("%", "\N{NO-BREAK SPACE}%")
+
+
+def typeset(french: str) -> str:
+    """A French text that no line breaks before its double signs, nor inside its quotation marks."""
+    return re.sub(r" (?=[:;!?%»])|(?<=«) ", "\N{NO-BREAK SPACE}", french)
 
 
 def places(value: float | Decimal) -> int:

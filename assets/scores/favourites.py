@@ -18,8 +18,9 @@ from sqlalchemy.sql.functions import FunctionElement
 from octo_dagster.score import Picture, Tables, score
 from octo_dagster.scoring.measures.recency import Days, is_purchase, is_someones, start_of
 from octo_dagster.scoring.portable import day, days, either, joined, known, midnight_after, whole
+from octo_dagster.words import Language, Speaker
 
-Query = sa.Select[Any]
+Held = Mapping[str, Any]
 
 PLURALS = {"category": "categories", "brand": "brands"}
 STEPS = 4
@@ -59,7 +60,7 @@ def purchases(orders: sa.FromClause, as_of: date, start: date | None) -> list[sa
     return [is_someones(orders, midnight_after(as_of), start), is_purchase(orders)]
 
 
-def category_columns(settings: Mapping[str, Any]) -> dict[str, Any]:
+def category_columns(settings: Held) -> dict[str, Any]:
     """One column for each place, or one for all; and how many purchases each stands for."""
     field, top = settings["field"], settings["top"]
     if not settings["split"]:
@@ -79,17 +80,16 @@ def places(top: int) -> range:
     return range(1, top + 1)
 
 
-def because_categories(row: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
+def because_categories(row: Held, settings: Held, language: Language = "en", /) -> list[str]:
     """How many purchases speak for each favourite."""
-    field = settings["field"]
+    field, tell = settings["field"], Speaker(language).tell
     if not settings["split"]:
         names = f"favorite_{PLURALS[field]}"
-        return [f"{row[names]}: purchases with something of each: {row[f'{names}_orders']}"]
-    told = [
-        (row[f"favorite_{field}_{i}"], row[f"favorite_{field}_{i}_orders"]) for i in places(settings["top"])
-    ]
-    counts = ", ".join(f"{name} in {orders}" for name, orders in told if name is not None)
-    return [f"purchases with something of the {field}: {counts}; between equals the one bought last is first"]
+        return [tell("because.favourites.listed", names=row[names], counts=row[f"{names}_orders"])]
+    one = f"favorite_{field}"
+    held = [(row[f"{one}_{i}"], row[f"{one}_{i}_orders"]) for i in places(settings["top"])]
+    told = [tell("because.favourite", name=name, orders=n) for name, n in held if name is not None]
+    return [tell(f"because.favourites.{field}", counts=", ".join(told))]
 
 
 @score(
@@ -161,7 +161,7 @@ def ranked(counts: sa.Subquery, by: Sequence[sa.ColumnElement[Any]], top: int) -
     return sa.select(*placed.c).where(placed.c.place <= top).subquery("best")
 
 
-def in_slots(best: sa.Subquery, top: int, field: str, split: bool) -> Query:
+def in_slots(best: sa.Subquery, top: int, field: str, split: bool) -> sa.Select[Any]:
     """The score's columns: a customer's places side by side, or as lists."""
 
     def at(place: int, figure: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
@@ -182,13 +182,13 @@ def in_slots(best: sa.Subquery, top: int, field: str, split: bool) -> Query:
     )
 
 
-def because_store(row: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
+def because_store(row: Held, settings: Held, language: Language = "en", /) -> list[str]:
     """How many orders speak for the store, and how they were weighed."""
+    tell, half = Speaker(language).tell, settings["half_life_days"]
     name = row["favorite_store_name"] or row["favorite_store_id"]
-    half = settings["half_life_days"]
-    weighed = f"; an order weighs half as much after {half} days" if half else ""
     last = row["favorite_store_last_order_at"]
-    return [f"{name}: {row['favorite_store_orders']} purchases there, the last at {last}{weighed}"]
+    told = tell("because.store", name=name, n=row["favorite_store_orders"], last=last)
+    return [told + tell("because.store.weighed", n=half) if half else told]
 
 
 @score(
@@ -255,13 +255,13 @@ def weight(
     return sa.func.sum(sa.case(*weights, else_=1))
 
 
-def because_delay(row: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
+def because_delay(row: Held, settings: Held, language: Language = "en", /) -> list[str]:
     """The division."""
-    orders, span = row["delay_orders"], row["delay_days"]
-    counted = "days with an order" if settings["merge_same_day"] else "orders"
+    tell, orders = Speaker(language).tell, row["delay_orders"]
+    counted = "days" if settings["merge_same_day"] else "orders"
     if row["avg_delay_between_orders"] is None:
-        return [f"1 of the {counted}: no delay to measure"]
-    return [f"{span} days from the first to the last of {orders} {counted}, ÷ {orders - 1}"]
+        return [tell(f"because.delay.one.{counted}")]
+    return [tell(f"because.delay.{counted}", n=row["delay_days"], orders=orders, gaps=orders - 1)]
 
 
 @score(

@@ -26,7 +26,6 @@ from octo_dagster.scoring.measures.inbox import (
     Weights,
 )
 from octo_dagster.scoring.measures.response_rate import rated_of
-from octo_dagster.scoring.measures.segments import Language
 from octo_dagster.scoring.portable import (
     day,
     days,
@@ -36,6 +35,7 @@ from octo_dagster.scoring.portable import (
     midnight_after,
     whole,
 )
+from octo_dagster.words import Language, Speaker
 
 Windows = Annotated[tuple[Annotated[int, Field(ge=1, le=3660)], ...], Field(min_length=1, max_length=5)]
 Percent = Annotated[int, Field(ge=0, le=100)]
@@ -85,25 +85,29 @@ def columns(settings: Mapping[str, Any]) -> Mapping[str, Told]:
     }
 
 
-def because(row: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
+def because(row: Mapping[str, Any], settings: Mapping[str, Any], language: Language = "en", /) -> list[str]:
     """What the pressure is made of, and what it is held against."""
-    window, longest = settings["pressure_days"], max(settings["windows"])
+    tell, window, longest = Speaker(language).tell, settings["pressure_days"], max(settings["windows"])
     sent = {channel: row[f"messages_{channel}_{window}d"] for channel in CHANNELS}
-    made = " + ".join(f"{n} {name} × {settings['weights'][name]:g}" for name, n in sent.items() if n)
-    under, over = settings["under_below"], settings["over_above"]
+    weighed = [
+        tell(f"because.pressure.{name}", n=n, weight=settings["weights"][name])
+        for name, n in sent.items()
+        if n
+    ]
+    made = " + ".join(weighed) or tell("because.pressure.none")
     told = [
-        f"{made or 'no message'} in {window} days = {row[f'pressure_{window}d']}",
-        f"{row['pressure_position']}: percentile {row['pressure_percentile']} of contacts with consent"
-        f" {row['pressure_consent']}; below {under} is under, above {over} over",
+        tell("because.pressure", made=made, window=window, pressure=row[f"pressure_{window}d"]),
+        tell(
+            "because.pressure.position",
+            **{name: row[f"pressure_{name}"] for name in ("position", "percentile", "consent")},
+            under=settings["under_below"],
+            over=settings["over_above"],
+        ),
     ]
     if row["response_rate"] is None:
         return told
-    returned, received = row[f"messages_returned_{longest}d"], row[f"messages_{longest}d"]
-    return [
-        *told,
-        f"{returned} of {received} messages of {longest} days got a return; with older ones, and drawn to the"
-        f" average: {row['response_rate']:.1%}",
-    ]
+    counts = {"n": row[f"messages_returned_{longest}d"], "received": row[f"messages_{longest}d"]}
+    return [*told, tell("because.pressure.rate", **counts, longest=longest, rate=row["response_rate"])]
 
 
 @score(

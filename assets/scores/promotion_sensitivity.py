@@ -18,7 +18,6 @@ from pydantic import Field
 from octo_dagster.errors import ConfigError
 from octo_dagster.score import Picture, Tables, score
 from octo_dagster.scoring.measures.exact import UNIT, floating, nearest, weight_of_age
-from octo_dagster.scoring.measures.segments import Language
 from octo_dagster.scoring.portable import (
     cents,
     class_by_rank,
@@ -30,6 +29,7 @@ from octo_dagster.scoring.portable import (
     rounded,
     whole,
 )
+from octo_dagster.words import Language, Speaker
 
 Percent = Annotated[int, Field(ge=0, le=100)]
 Ratio = Annotated[Decimal, Field(ge=0, le=10, max_digits=6, decimal_places=4)]
@@ -45,30 +45,41 @@ WEIGHED = ("orders", "promo", "gross", "discount")
 """The sums promophilia is made of, in which old orders may count less."""
 
 
-def because(row: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
+def because(row: Mapping[str, Any], settings: Mapping[str, Any], language: Language = "en", /) -> list[str]:
     """Both measures, step by step."""
+    speaker, left_out = Speaker(language), row["promophilia_orders_left_out"]
     told = [
-        f"{settings['weight_value']} % × {row['discount_value_percent']:.1f} % of value given as discount"
-        f" + {settings['weight_count']} % × {row['discount_count_percent']:.1f} % of orders discounted"
-        f" = {row['weighted_discount_percent']:.1f} %, class {row['discount_sensitivity']} of 10",
-        f"{row['promophilia_promo_orders']} of {row['promophilia_orders']} orders had"
-        f" {settings['promo_order_percent']} % off or more",
-        f"{shares_told(row, settings)}: {row['promophilia_ratio']:.2f} times the average, more than"
-        f" {row['promophilia']} % of customers: {row['promophilia_class']}",
+        speaker.tell(
+            "because.promotions",
+            **{name: settings[name] for name in ("weight_value", "weight_count")},
+            value=row["discount_value_percent"],
+            count=row["discount_count_percent"],
+            both=row["weighted_discount_percent"],
+            tenth=row["discount_sensitivity"],
+        ),
+        speaker.tell(
+            "because.promotions.orders",
+            n=row["promophilia_promo_orders"],
+            orders=row["promophilia_orders"],
+            percent=settings["promo_order_percent"],
+        ),
+        speaker.tell(
+            "because.promotions.class",
+            shares=shares_told(row, settings, speaker),
+            ratio=row["promophilia_ratio"],
+            percent=row["promophilia"],
+            label=row["promophilia_class"],
+        ),
     ]
-    left_out = row["promophilia_orders_left_out"]
-    return told + [f"orders left out, their price not known or zero: {left_out}"] * (left_out > 0)
+    return told + [speaker.tell("because.promotions.left_out", orders=left_out)] * (left_out > 0)
 
 
-def shares_told(row: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+def shares_told(row: Mapping[str, Any], settings: Mapping[str, Any], speaker: Speaker) -> str:
     """The two shrunken shares; or that no order is young enough to weigh anything."""
-    if row["promophilia_value_percent"] is None:
-        return "no order is recent enough to count"
     value, order = row["promophilia_value_percent"], row["promophilia_order_percent"]
-    return (
-        f"drawn to the shop's average by the weight of {settings['shrinkage_orders']} orders:"
-        f" {value:.1f} % of value, {order:.1f} % of orders"
-    )
+    if value is None:
+        return speaker.tell("because.promotions.old")
+    return speaker.tell("because.promotions.drawn", n=settings["shrinkage_orders"], value=value, order=order)
 
 
 @score(

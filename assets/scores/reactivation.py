@@ -23,8 +23,8 @@ from octo_dagster.scoring.measures.inbox import (
     EventTypes,
     is_one_of,
 )
-from octo_dagster.scoring.measures.segments import Language
 from octo_dagster.scoring.portable import day, days, either, in_units, midnight_after, whole
+from octo_dagster.words import Language, Speaker
 
 BILLION = 10**9
 
@@ -48,23 +48,23 @@ EXCLUDED = {
 """Why a big passive customer is not on the call list; the first that holds is told."""
 
 
-def because(row: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
+def because(row: Mapping[str, Any], settings: Mapping[str, Any], language: Language = "en", /) -> list[str]:
     """What makes the customer passive, how the priority comes about, and the place or why there is none."""
+    tell, segment = Speaker(language).tell, row["passive_segment"]
     recency, _ = borders(settings["bins"], settings["passive_recency"], None)
-    if row["passive_segment"] is None:
-        return [
-            f"not passive: rfm_recency is above {recency}, and rfi_ratio below {settings['passive_ratio']}"
-        ]
+    bounds = {"recency": recency, "ratio": settings["passive_ratio"]}
+    if segment is None:
+        return [tell("because.reactivation.active", **bounds)]
+    worth = {"priority": row["reactivation_priority"], "adjusted": row["reactivation_priority_adjusted"]}
     told = [
-        f"{row['passive_segment']}: passive by {row['passive_because']} (rfm_recency up to {recency}, or"
-        f" rfi_ratio from {settings['passive_ratio']} on)",
-        f"priority: rfm_revenue × rfm_orders = {row['reactivation_priority']}; × 1 / (1 + (rfi_ratio / 4)²)"
-        f" = {row['reactivation_priority_adjusted']}",
+        tell("because.reactivation.passive", segment=segment, why=row["passive_because"], **bounds),
+        tell("because.reactivation.priority", **worth),
     ]
-    if row["reactivation_rank"] is not None:
-        told.append(f"place {row['reactivation_rank']} of the call list by {settings['rank_by']}")
-    if row["reactivation_excluded_because"] is not None:
-        told.append(f"not on the call list: {row['reactivation_excluded_because']}")
+    rank, excluded = row["reactivation_rank"], row["reactivation_excluded_because"]
+    if rank is not None:
+        told.append(tell(f"because.reactivation.place.{settings['rank_by']}", rank=rank))
+    if excluded is not None:
+        told.append(tell("because.reactivation.excluded", why=excluded))
     return told
 
 

@@ -19,7 +19,6 @@ from pydantic import Field
 
 from octo_dagster.errors import ConfigError
 from octo_dagster.score import Frames, Picture, frame_score
-from octo_dagster.scoring.measures.segments import Language
 from octo_dagster.scoring.recommending import history, neighbours, reasons
 from octo_dagster.scoring.recommending.history import History, Ints
 from octo_dagster.scoring.recommending.lists import (
@@ -31,6 +30,7 @@ from octo_dagster.scoring.recommending.lists import (
 )
 from octo_dagster.scoring.recommending.neighbours import MILLION
 from octo_dagster.scoring.recommending.reasons import CODES, Reasons, Shown
+from octo_dagster.words import Language
 
 CELLS = 24_000_000
 """Customers × products worked on at once."""

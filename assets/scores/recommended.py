@@ -12,6 +12,7 @@ from pydantic import Field
 from octo_dagster.errors import ConfigError
 from octo_dagster.score import Tables, Told, score
 from octo_dagster.scoring.portable import either, joined
+from octo_dagster.words import Language, Speaker
 
 Part = Literal["ids", "names", "categories", "descriptions", "image_urls", "urls", "prices", "reasons"]
 Separator = Annotated[str, Field(min_length=1, max_length=10)]
@@ -50,7 +51,7 @@ def columns(settings: Mapping[str, Any]) -> Mapping[str, Told]:
     return told
 
 
-def because(row: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
+def because(row: Mapping[str, Any], settings: Mapping[str, Any], language: Language = "en", /) -> list[str]:
     """Each product with its reason, where the settings ask for both."""
     if not {"names", "reasons"} <= set(settings["fields"]):
         return []
@@ -64,7 +65,9 @@ def because(row: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
         names, reasons = (
             [row[f"recommended_product_{rank}_{word}"] for rank in ranks] for word in ("name", "reason")
         )
-    return [f"{name}: {reason}" for name, reason in zip(names, reasons, strict=True) if name]
+    tell = Speaker(language).tell
+    told = zip(names, reasons, strict=True)
+    return [tell("because.recommended", name=name, reason=reason) for name, reason in told if name]
 
 
 @score(

@@ -24,7 +24,7 @@ from octo_dagster.scoring.measures.inbox import (
     Channels,
     EventTypes,
 )
-from octo_dagster.scoring.measures.segments import Language
+from octo_dagster.words import Language, Speaker
 
 Floats = NDArray[np.float64]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -38,28 +38,36 @@ AHEAD = 4
 """Weeks the risk of unsubscribing is told for."""
 
 
-def because(row: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
+def because(row: Mapping[str, Any], settings: Mapping[str, Any], language: Language = "en", /) -> list[str]:
     """What was sent and came back, what one more would bring, and how sure that is."""
-    what = "opens, clicks and the like" if settings["count_opens"] else "clicks and the like"
-    told = [
-        f"{row['feedback_messages']} messages in {settings['weeks']} weeks, {row['messages_per_week']:.2f} a"
-        f" week, brought {row['feedback_received']} {what}"
-    ]
-    if row["marginal_feedback"] is None:
-        least = settings["minimum_messages"]
-        few = f"told from {least} messages on"
-        why = few if row["feedback_messages"] < least else "nobody has given any feedback yet"
-        return [*told, f"{row['responsiveness']}: {why}"]
-    risk, few = row["unsubscribe_risk"], f"fewer than {settings['minimum_unsubscribes']} people have"
+    speaker, messages, label = Speaker(language), row["feedback_messages"], row["responsiveness"]
+    what, least = "opens" if settings["count_opens"] else "clicks", settings["minimum_messages"]
+    brought = {
+        "often": row["messages_per_week"],
+        "returns": speaker.tell(f"because.responsiveness.{what}", n=row["feedback_received"]),
+    }
+    told = speaker.tell("because.responsiveness", n=messages, weeks=settings["weeks"], **brought)
+    if row["marginal_feedback"] is not None:
+        return [told, *advice(row, settings, speaker)]
+    if messages < least:
+        return [told, speaker.tell("because.responsiveness.few", label=label, n=least)]
+    return [told, speaker.tell("because.responsiveness.nobody", label=label)]
+
+
+def advice(row: Mapping[str, Any], settings: Mapping[str, Any], speaker: Speaker) -> list[str]:
+    """What one more message would bring, how many are worthwhile, and the risk."""
+    figures = {
+        "more": row["marginal_feedback"],
+        "spread": row["marginal_feedback_sd"],
+        "share": row["pressure_efficiency"],
+        "saturated": row["saturated_chance"],
+    }
+    most, risk = row["recommended_messages_per_week"], row["unsubscribe_risk"]
+    asked = {"weeks": AHEAD, "n": settings["minimum_unsubscribes"], "risk": risk}
     return [
-        *told,
-        f"one more a week would bring {row['marginal_feedback']:+.3f} ± {row['marginal_feedback_sd']:.3f} a"
-        f" week, {row['pressure_efficiency']:.0%} of what a message brings now; the chance that it takes away"
-        f" is {row['saturated_chance']:.0%}: {row['responsiveness']}",
-        f"at most {row['recommended_messages_per_week']} a week: each of these brings"
-        f" {settings['worthwhile']:.0%} of what the first does, or more",
-        f"chance to unsubscribe within {AHEAD} weeks: "
-        + (f"{risk:.2%}" if risk is not None else f"not enough data ({few}), or he has already"),
+        speaker.tell("because.responsiveness.more", label=row["responsiveness"], **figures),
+        speaker.tell("because.responsiveness.most", n=most, share=settings["worthwhile"]),
+        speaker.tell(f"because.responsiveness.{'no_risk' if risk is None else 'risk'}", **asked),
     ]
 
 

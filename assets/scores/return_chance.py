@@ -16,8 +16,8 @@ from pydantic import Field
 from octo_dagster.score import Frames, Picture, frame_score
 from octo_dagster.scoring.measures import cycles, logistic
 from octo_dagster.scoring.measures.logistic import Logistic
-from octo_dagster.scoring.measures.segments import Language
 from octo_dagster.scoring.portable import day, days, digest, either, midnight_after, share_digits
+from octo_dagster.words import Language, Speaker
 
 Floats = NDArray[np.float64]
 Days = Annotated[int, Field(ge=1, le=730)]
@@ -83,14 +83,12 @@ class Learnt:
         return words.replace(",", " ") if language == "fr" else words
 
 
-def because(row: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
+def because(row: Mapping[str, Any], settings: Mapping[str, Any], language: Language = "en", /) -> list[str]:
     """What the chance was learnt from, or why there is none."""
-    if row["p_return"] is None:
-        return [f"no chance is told: {row['p_return_basis']}"]
-    return [
-        f"{row['p_return']:.0%} of customers like this one bought within {settings['within_days']} days"
-        f" ({row['p_return_basis']}: days since the last and the first purchase, number of purchases, cycle)"
-    ]
+    tell, basis, chance = Speaker(language).tell, row["p_return_basis"], row["p_return"]
+    if chance is None:
+        return [tell("because.return.none", basis=basis)]
+    return [tell("because.return", chance=chance, n=settings["within_days"], basis=basis)]
 
 
 @frame_score(

@@ -25,28 +25,30 @@ from octo_dagster.scoring.measures.recency import (
     figures_of,
     start_of,
 )
-from octo_dagster.scoring.measures.segments import Language, Segment, default_segments
+from octo_dagster.scoring.measures.segments import Segment, default_segments
 from octo_dagster.scoring.portable import cents
+from octo_dagster.words import Language, Speaker
 
 PLANE = """select rfm_recency, rfm_frequency_monetary, rfm_segment, count(*) as customers,
     sum(rfm_revenue) as rfm_revenue from rfm group by all order by all"""
 """The rows of the picture, at most one per cell, however many customers there are."""
 
 
-def because(row: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
+def because(row: Mapping[str, Any], settings: Mapping[str, Any], language: Language = "en", /) -> list[str]:
     """The arithmetic of frequency × monetary, and the cells of the segment."""
-    recency, both = row["rfm_recency"], row["rfm_frequency_monetary"]
-    f, m = row["rfm_frequency"], row["rfm_monetary"]
-    told = f"frequency × monetary: the mean of {f} and {m}, halves upwards, is {both}"
-    if settings["fxm"] != "mean":
-        told = f"frequency × monetary: class {both} of orders × revenue"
+    tell, recency, both = Speaker(language).tell, row["rfm_recency"], row["rfm_frequency_monetary"]
+    way = "mean" if settings["fxm"] == "mean" else "product"
     given = settings["segments"]
     segments = [Segment(**segment) for segment in given] if given else default_segments(settings["bins"])
     mine = next(segment for segment in segments if (recency, both) in segment.cells())
     return [
-        told,
-        f"{row['rfm_segment']}: recency in {list(mine.recency)} and frequency × monetary in"
-        f" {list(mine.frequency_monetary)}",
+        tell(f"because.rfm.{way}", frequency=row["rfm_frequency"], monetary=row["rfm_monetary"], both=both),
+        tell(
+            "because.rfm.segment",
+            segment=row["rfm_segment"],
+            recency=list(mine.recency),
+            both=list(mine.frequency_monetary),
+        ),
     ]
 
 

@@ -27,8 +27,9 @@ from octo_dagster.scoring.measures.recency import (
     classes,
     start_of,
 )
-from octo_dagster.scoring.measures.segments import Language, Segment, default_segments
+from octo_dagster.scoring.measures.segments import Segment, default_segments
 from octo_dagster.scoring.portable import either
+from octo_dagster.words import Language
 
 Periodicity = Literal["month", "quarter", "year"]
 Column = sa.ColumnElement[Any]

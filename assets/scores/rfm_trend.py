@@ -26,8 +26,9 @@ from octo_dagster.scoring.measures.recency import (
     classes,
     start_of,
 )
-from octo_dagster.scoring.measures.segments import Language, Segment, default_segments
+from octo_dagster.scoring.measures.segments import Segment, default_segments
 from octo_dagster.scoring.portable import either, in_units
+from octo_dagster.words import Language, Speaker
 
 TRENDS = {
     "rising": {"en": "rising", "fr": "en hausse"},
@@ -63,17 +64,18 @@ def trend_columns(settings: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def because(row: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
+def because(row: Mapping[str, Any], settings: Mapping[str, Any], language: Language = "en", /) -> list[str]:
     """How far each class has moved, and what that is called."""
-    earlier = settings["earlier_days"]
+    tell, trend, earlier = Speaker(language).tell, row["rfm_trend"], settings["earlier_days"]
     if row["rfm_trend_points"] is None:
-        return [f"{row['rfm_trend']}: no order that counted {earlier} days ago"]
-    recency, both = row["rfm_recency_change"], row["rfm_frequency_monetary_change"]
-    return [
-        f"{row['rfm_trend']}: since {earlier} days ago recency moved by {recency:+d} and frequency × monetary"
-        f" by {both:+d}: {row['rfm_trend_points']:+d} in all; from {settings['steps']:+d} on rising,"
-        f" from {-settings['steps']:+d} on falling"
-    ]
+        return [tell("because.trend.new", trend=trend, n=earlier)]
+    moved = {
+        "recency": row["rfm_recency_change"],
+        "both": row["rfm_frequency_monetary_change"],
+        "points": row["rfm_trend_points"],
+    }
+    steps = {"up": settings["steps"], "down": -settings["steps"]}
+    return [tell("because.trend", trend=trend, earlier=earlier, **moved, **steps)]
 
 
 @score(

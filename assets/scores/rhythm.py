@@ -21,8 +21,8 @@ from octo_dagster.scoring.measures.cycles import (
     Shrinkage,
     Stages,
 )
-from octo_dagster.scoring.measures.segments import Language
 from octo_dagster.scoring.portable import either, whole
+from octo_dagster.words import Language, Speaker
 
 PICTURE = """select rfi_label as label, count(*) as customers from rhythm
     group by 1 order by min(rfi_cycle_source is distinct from 'own+population'), min(rfi_ratio), 1"""
@@ -31,36 +31,39 @@ COHORTS = """select cohort as row, rfi_label as "column", customers from rhythm_
     order by cohort, least_ratio, rfi_label"""
 
 
-def because(row: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
+def because(row: Mapping[str, Any], settings: Mapping[str, Any], language: Language = "en", /) -> list[str]:
     """The cycle and where it comes from, how much of it has passed, and the stage that makes."""
-    cycle, bought = row["rfi_avg_delay"], row["rfi_purchase_days"]
-    if cycle is None:
-        return [f"{row['rfi_label']}: nobody in this shop has come back yet, so no cycle is known"]
-    told = f"bought on one day only: the usual cycle of those who came back, {cycle} days"
-    if bought > 1:
-        spent = (row["rfi_last_purchase_date"] - row["rfi_first_purchase_date"]).days
-        told = (
-            f"bought on {bought} days, every {spent / (bought - 1):.1f} on plain average: a cycle of {cycle}"
-            f" days, the mean by logarithms of these gaps and {settings['shrinkage']} of the usual length"
-        )
-    due = row["rfi_next_expected_date"]
+    speaker, last, due = Speaker(language), row["rfi_last_purchase_date"], row["rfi_next_expected_date"]
+    if row["rfi_avg_delay"] is None:
+        return [speaker.tell("because.rhythm.unknown", label=row["rfi_label"])]
     return [
-        told,
-        f"last bought on {row['rfi_last_purchase_date']}, expected again by {due}: {row['rfi_ratio']} of the"
-        " cycle has passed",
-        stage_told(row, settings),
+        cycle_told(row, settings, speaker),
+        speaker.tell("because.rhythm.due", last=last, due=due, n=row["rfi_ratio"]),
+        stage_told(row, settings, speaker),
     ]
 
 
-def stage_told(row: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+def cycle_told(row: Mapping[str, Any], settings: Mapping[str, Any], speaker: Speaker) -> str:
+    """How long the cycle is, and what it was made of."""
+    cycle, bought = row["rfi_avg_delay"], row["rfi_purchase_days"]
+    if bought == 1:
+        return speaker.tell("because.rhythm.once", n=cycle)
+    spent = (row["rfi_last_purchase_date"] - row["rfi_first_purchase_date"]).days
+    made = {"bought": bought, "gap": spent / (bought - 1), "shrinkage": settings["shrinkage"]}
+    return speaker.tell("because.rhythm.cycle", n=cycle, **made)
+
+
+def stage_told(row: Mapping[str, Any], settings: Mapping[str, Any], speaker: Speaker) -> str:
     """Which bounds the ratio lies between; or that the customer bought too rarely to be placed."""
-    if row["rfi_purchase_days"] < settings["minimum"]:
-        return f"{row['rfi_label']}: placed from {settings['minimum']} purchase days on"
+    label, least = row["rfi_label"], settings["minimum"]
+    if row["rfi_purchase_days"] < least:
+        return speaker.tell("because.rhythm.rare", label=label, n=least)
     ends = [Decimal(stage["below"]) for stage in settings["stages"][:-1]]
     low = max((end for end in ends if end <= row["rfi_ratio"]), default=Decimal(0))
     high = min((end for end in ends if end > row["rfi_ratio"]), default=None)
-    until = f" to below {float(high):g}" if high else " on"
-    return f"{row['rfi_label']}: from {float(low):g}{until} cycles"
+    if high is None:
+        return speaker.tell("because.rhythm.from", label=label, n=float(low))
+    return speaker.tell("because.rhythm.between", label=label, low=float(low), n=float(high))
 
 
 @score(

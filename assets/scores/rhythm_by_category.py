@@ -25,8 +25,8 @@ from octo_dagster.scoring.measures.cycles import (
     Shrinkage,
     Stages,
 )
-from octo_dagster.scoring.measures.segments import Language
 from octo_dagster.scoring.portable import either
+from octo_dagster.words import Language
 
 CATEGORIES = """select category as row, rfi_label as "column", customers from rhythm_shares_by_category
     order by sum(customers) over (partition by category) desc, category, least_ratio, rfi_label"""

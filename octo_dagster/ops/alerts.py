@@ -21,8 +21,7 @@ from octo_dagster.errors import Busy, ConfigError
 from octo_dagster.ops.alert_tables import ALERTS, LETTERS, TABLES
 from octo_dagster.ops.channels import Letter, Untold
 from octo_dagster.ops.rules import Alerts, Fact, facts, link, said
-from octo_dagster.scoring.measures.segments import Language
-from octo_dagster.words import Speaker
+from octo_dagster.words import Language, Speaker
 
 ENGLISH = Speaker("en")
 MAIL = "_alerts"

@@ -19,8 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, HttpUrl
 
 from octo_dagster.destination import Secret
 from octo_dagster.errors import OctoError
-from octo_dagster.scoring.measures.segments import Language
-from octo_dagster.words import Speaker
+from octo_dagster.words import Language, Speaker
 
 SECONDS = 10.0
 """How long a channel may take to answer. What it did not take is told again."""

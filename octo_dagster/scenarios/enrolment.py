@@ -22,8 +22,8 @@ from octo_dagster.scenarios.journey import lay_out, look_up, move, with_events
 from octo_dagster.scenarios.scenario import Scenario, in_order
 from octo_dagster.scoring import compute as scoring
 from octo_dagster.scoring.measures.inbox import ALL_TYPES, EventTypes
-from octo_dagster.scoring.measures.segments import Language
 from octo_dagster.warehouse import Warehouse
+from octo_dagster.words import Language
 
 TABLE = "scenario_enrolments"
 

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from pydantic import Field
 
 from octo_dagster.score import Picture, Tables, score
-from octo_dagster.scoring.measures.segments import Language
 from octo_dagster.scoring.portable import cents, day, days, either, midnight_after, rounded
+from octo_dagster.words import Language, Speaker
 
 Z = 1.959964
 """How many standard errors lie to each side of a 95 % interval."""
@@ -19,18 +19,30 @@ Z = 1.959964
 Amount = sa.ColumnElement[Any]
 
 
-def because(row: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
+def because(row: Mapping[str, Any], settings: Mapping[str, Any], language: Language = "en", /) -> list[str]:
     """Where the customer stands, what is done now and what comes next."""
-    told = f"in {row['scenario']} since {row['scenario_entered_on']}"
+    tell, following = Speaker(language).tell, row["scenario_next_action_on"]
+    entered = {"scenario": row["scenario"], "day": row["scenario_entered_on"]}
     if row["scenario_holdout"]:
-        return [f"{told}, in the holdout: followed, and left alone"]
-    now = f"step {row['scenario_step']}: {row['scenario_action_name']} by {row['scenario_action']}"
-    if row["scenario_skipped"] is not None:
-        now = f"step {row['scenario_step']} is left out: {row['scenario_skipped']}"
-    if row["scenario_step"] == 0:
-        now = "no step yet"
-    following = row["scenario_next_action_on"]
-    return [told, now, f"next step on {following}" if following else "no further step"]
+        return [tell("because.scenario.holdout", **entered)]
+    return [
+        tell("because.scenario", **entered),
+        step_told(row, Speaker(language)),
+        tell("because.scenario.next", day=following) if following else tell("because.scenario.last"),
+    ]
+
+
+def step_told(row: Mapping[str, Any], speaker: Speaker) -> str:
+    """The last step that was due: what it does, or why it is left out."""
+    step, skipped = row["scenario_step"], row["scenario_skipped"]
+    if step == 0:
+        return speaker.tell("because.scenario.none")
+    if skipped is not None:
+        key = f"because.skipped.{skipped.replace(' ', '_')}"
+        why = speaker.tell(key) if speaker.knows(key) else skipped
+        return speaker.tell("because.scenario.skipped", step=step, why=why)
+    channel = speaker.tell(f"because.channel.{row['scenario_action']}")
+    return speaker.tell("because.scenario.step", step=step, name=row["scenario_action_name"], channel=channel)
 
 
 @score(

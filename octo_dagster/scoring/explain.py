@@ -14,8 +14,7 @@ from octo_dagster.errors import SourceError
 from octo_dagster.score import Column, Score
 from octo_dagster.scoring.settings import plain_settings
 from octo_dagster.warehouse import Warehouse
-
-CHANGED = "its settings ask for other columns than when it was worked out: run it again"
+from octo_dagster.words import Language, Speaker
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,23 +99,28 @@ def explain(warehouse: Warehouse, customer_id: str, scores: Sequence[Score]) -> 
 
 
 def explained(
-    warehouse: Warehouse, connection: duckdb.DuckDBPyConnection, score: Score, customer_id: str
+    warehouse: Warehouse,
+    connection: duckdb.DuckDBPyConnection,
+    score: Score,
+    customer_id: str,
+    language: Language = "en",
 ) -> ScoreExplained:
-    """One score's facts about the customer, and its own sentences about them."""
+    """One score's facts about the customer, and its own sentences about them in this language."""
+    tell = Speaker(language).tell
     if score.name not in warehouse.names():
-        return ScoreExplained(score.name, None, (), ("not worked out yet",))
+        return ScoreExplained(score.name, None, (), (tell("explain.not_yet"),))
     note = warehouse.note(score.name)
     row = one_row(connection, score.name, customer_id)
     if row is None:
-        return ScoreExplained(score.name, note.get("as_of"), (), ("the score has no row for this customer",))
+        return ScoreExplained(score.name, note.get("as_of"), (), (tell("explain.no_row"),))
     if not row.keys() >= set(score.output):
-        return ScoreExplained(score.name, note.get("as_of"), (), (CHANGED,))
+        return ScoreExplained(score.name, note.get("as_of"), (), (tell("explain.changed"),))
     facts = tuple(fact(connection, score.name, column, row) for column in score.columns)
     settings = {
         **plain_settings(score, score.given),
         **note["settings"],
     }  # a setting may be newer than the table
-    reasons = score.because(row, settings) if score.because else []
+    reasons = score.because(row, settings, language) if score.because else []
     return ScoreExplained(score.name, note.get("as_of"), facts, tuple(reasons))
 
 

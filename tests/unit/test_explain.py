@@ -16,8 +16,9 @@ from octo_dagster.config import Project
 from octo_dagster.errors import ConfigError, SourceError
 from octo_dagster.scoring import compute as scoring
 from octo_dagster.scoring import profile
-from octo_dagster.scoring.explain import CHANGED, explain, masked
+from octo_dagster.scoring.explain import explain, masked
 from octo_dagster.warehouse import Warehouse
+from octo_dagster.words import Speaker
 from tests.orders import SCHEMA
 
 
@@ -83,7 +84,7 @@ def test_settings_changed_since_the_run(warehouse: Warehouse) -> None:
     scoring.run(rfm_trend, warehouse, date(2024, 1, 10))
     changed = rfm_trend.given_settings({"recent_days": 14})
     (told,) = explain(warehouse, "a", [changed]).scores
-    assert told.reasons == (CHANGED,)
+    assert told.reasons == (Speaker("en").tell("explain.changed"),)
     with pytest.raises(
         SourceError, match="customer_profile reads rfm_trend, whose settings ask for other columns"
     ):

@@ -19,6 +19,7 @@ from octo_dagster.pages.board import KEPT_ROWS, Board, Row
 from octo_dagster.scoring.explain import ScoreExplained, explained
 from octo_dagster.scoring.profile import TABLE as PROFILE
 from octo_dagster.sync import Sync
+from octo_dagster.words import Language
 
 EVENTS = 60
 """On a page of what happened, newest first."""
@@ -44,11 +45,11 @@ def profile(board: Board, customer_id: str) -> Row | None:
     return rows[0] if rows else None
 
 
-def reasons(board: Board, customer_id: str) -> list[ScoreExplained]:
-    """Of each score, what it says of him and why, those with something to say first."""
+def reasons(board: Board, customer_id: str, language: Language) -> list[ScoreExplained]:
+    """Of each score that has a row of him, what it says of him and why."""
     scores = [score for score in board.project.told_scores if score.on_profile]
     with board.cursor() as cursor:
-        told = [explained(board.project.warehouse, cursor, score, customer_id) for score in scores]
+        told = [explained(board.project.warehouse, cursor, score, customer_id, language) for score in scores]
     return [one for one in told if one.facts]
 
 

@@ -16,7 +16,6 @@ import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field
 
 from octo_dagster.errors import ConfigError
-from octo_dagster.scoring.measures.segments import Language
 from octo_dagster.scoring.portable import (
     cents,
     day,
@@ -30,6 +29,7 @@ from octo_dagster.scoring.portable import (
     rounded,
     whole,
 )
+from octo_dagster.words import Language
 
 Columns = sa.ColumnCollection[Any, Any]
 Minimum = Annotated[int, Field(ge=1, le=100)]

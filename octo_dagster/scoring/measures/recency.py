@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from pydantic import Field
 
 from octo_dagster.errors import ConfigError
-from octo_dagster.scoring.measures.segments import Language, Segment, check, segment_label
+from octo_dagster.scoring.measures.segments import Segment, check, segment_label
 from octo_dagster.scoring.portable import (
     cents,
     class_by_cuts,
@@ -28,6 +28,7 @@ from octo_dagster.scoring.portable import (
     quantile_cuts,
     whole,
 )
+from octo_dagster.words import Language
 
 Bins = Annotated[int, Field(ge=3, le=10)]
 Method = Literal["repeat_aware", "strict", "r_rfm"]

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import product
-from typing import Literal
 
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field
 
 from octo_dagster.errors import ConfigError
-
-Language = Literal["en", "fr"]
+from octo_dagster.words import Language
 
 
 class Segment(BaseModel):

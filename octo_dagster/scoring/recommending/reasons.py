@@ -12,10 +12,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from octo_dagster.scoring.measures.segments import Language
 from octo_dagster.scoring.recommending.history import Days, Ints
 from octo_dagster.scoring.recommending.lists import Given, Lists, taste_of
 from octo_dagster.scoring.recommending.neighbours import MILLION
+from octo_dagster.words import Language
 
 CODES = ("bought", "goes_with", "viewed", "new", "like_yours", "alike", "popular", "catalogue")
 """In the order in which equal reasons are told."""

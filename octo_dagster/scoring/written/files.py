@@ -36,6 +36,7 @@ from octo_dagster.scoring.settings import raw_settings, settings_model
 from octo_dagster.scoring.written import formula
 from octo_dagster.scoring.written.points import Points
 from octo_dagster.scoring.written.scorecard import By, Kind, Scale, Scorecard
+from octo_dagster.words import Language
 
 CUSTOMERS = "customers"
 NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -189,8 +190,8 @@ def blank(name: str, description: str, reads: tuple[str, ...], carried: frozense
     def columns(told: Mapping[str, Any]) -> Mapping[str, Told]:
         return Scorecard(name, **told).columns()
 
-    def because(row: Mapping[str, Any], told: Mapping[str, Any]) -> list[str]:
-        return Scorecard(name, **told).sentences(row)
+    def because(row: Mapping[str, Any], told: Mapping[str, Any], language: Language = "en", /) -> list[str]:
+        return Scorecard(name, **told).sentences(row, language)
 
     made = Score(name, description, reads, (), compute, because=because, columns_of=columns)
     return made.given_settings({})

@@ -21,6 +21,7 @@ from octo_dagster.scoring.settings import FAR
 from octo_dagster.scoring.sql import TYPES
 from octo_dagster.scoring.written import formula
 from octo_dagster.scoring.written.points import Points
+from octo_dagster.words import Language, Speaker
 
 CUSTOMERS = "customers"
 UNTOLD = {"as_of"} | {field.name for field in canonical.CONTRACTS[CUSTOMERS].fields if field.private}
@@ -115,19 +116,20 @@ class Scorecard:
         classed: Told = (*scaled, self.measured) if self.scale == "decile" else scaled
         return {self.name: classed, self.measured: held, **because}
 
-    def sentences(self, row: Mapping[str, Any]) -> list[str]:
+    def sentences(self, row: Mapping[str, Any], language: Language) -> list[str]:
         """What led to a customer's score."""
+        tell = Speaker(language).tell
         held = row[self.name if self.scale is None else self.measured]
-        reasons = row[f"{self.name}_because"]
-        unit = (
-            f"{held} points" if self.expression is None else f"{' '.join(self.expression.split())} = {held}"
-        )
-        told = f"{unit}: {reasons}" if reasons else f"{unit}: nothing on the list holds for the customer"
-        if self.expression is not None and not reasons:
-            told = unit
-        place = f"{row[self.name]} of {'10' if self.scale == 'decile' else '100'}"
-        by = "between the lowest and the highest" if self.by == "range" else "by the share of customers below"
-        return [told] if self.scale is None else [told, f"{place}, {by}"]
+        why = row[f"{self.name}_because"]
+        if self.expression is None:
+            worth, why = tell("because.written.points", n=held), why or tell("because.written.nothing")
+        else:
+            worth = tell("because.written.worth", expression=" ".join(self.expression.split()), held=held)
+        told = [tell("because.written.why", worth=worth, why=why) if why else worth]
+        if self.scale is not None:
+            places = 10 if self.scale == "decile" else 100
+            told.append(tell(f"because.written.by_{self.by}", place=row[self.name], places=places))
+        return told
 
     def check(self) -> None:
         """ConfigError for keys that do not go together."""
