@@ -20,7 +20,7 @@ from typing import Any
 from connectors.destinations.salesforce.org import Org, fold, literal, unsayable
 from connectors.destinations.salesforce.people import People
 from connectors.destinations.salesforce.records import shown, spelled
-from connectors.destinations.salesforce.replies import receipt, refused, removed
+from connectors.destinations.salesforce.replies import first, receipt, refused, removed
 from octo_dagster.errors import Fatal
 from octo_dagster.model import Batch, Change, Fields, Op, Outcome, Receipt
 
@@ -70,7 +70,7 @@ class Members:
         for change, row in zip(able, rows, strict=False):
             if row["success"]:
                 told[change.key] = Receipt(change.key, Outcome.ACCEPTED, created=True)
-            elif row["errors"][0]["statusCode"] == TAKEN:
+            elif first(row)["statusCode"] == TAKEN:
                 taken[change.key] = receipt(change.key, row)
             else:
                 told[change.key] = self.explained(change.key, row)
@@ -96,7 +96,7 @@ class Members:
     def explained(self, key: str, row: Row) -> Receipt:
         """A refusal of a new member. Fields are checked beforehand, so an INVALID_FIELD is the person's."""
         told = receipt(key, row)
-        if told.outcome is Outcome.REJECTED and row["errors"][0]["statusCode"] == "INVALID_FIELD":
+        if told.outcome is Outcome.REJECTED and first(row)["statusCode"] == "INVALID_FIELD":
             return Receipt(key, Outcome.REJECTED, f"{self.people.missing(0)} ({told.reason})")
         return told
 

@@ -53,14 +53,27 @@ class Records:
 
     def take_back(self, org: Org, batch: Batch) -> list[Receipt]:
         """Clear or delete the records there are; never create one."""
-        found = org.ids(self.external_id, batch.keys)
+        found: dict[str, list[dict[str, Any]]] = {}
+        for record in org.select(["Id", "CreatedById"], self.external_id, batch.keys):
+            found.setdefault(fold(record[self.external_id.lower()]), []).append(record)
         absent = [key for key in batch.keys if fold(key) not in found]
         several = [key for key in batch.keys if len(found.get(fold(key), ())) > 1]
         why = f"DUPLICATE_EXTERNAL_ID: more than one record has this {self.external_id}"
         decided = [Receipt(key, Outcome.ACCEPTED, created=False) for key in absent]
         decided += [Receipt(key, Outcome.REJECTED, why) for key in several]
-        ids = {key: ids[0] for key in batch.keys if len(ids := found.get(fold(key), [])) == 1}
-        return decided + (self.delete(org, ids) if batch.op is Op.DELETE else self.clear(org, batch, ids))
+        one = {key: rows[0] for key in batch.keys if len(rows := found.get(fold(key), [])) == 1}
+        if batch.op is not Op.DELETE:
+            return decided + self.clear(org, batch, {key: str(row["id"]) for key, row in one.items()})
+        return decided + self.delete_ours(org, batch, one)
+
+    def delete_ours(self, org: Org, batch: Batch, found: Mapping[str, Mapping[str, Any]]) -> list[Receipt]:
+        """Delete what Octo's user made. A record made by somebody else has the key because people merged the
+        two into theirs, or gave it the key themselves: it loses what Octo wrote, and stays."""
+        ours = {key: str(row["id"]) for key, row in found.items() if row["createdbyid"] == org.me()}
+        others = {key: str(row["id"]) for key, row in found.items() if key not in ours}
+        emptied = (replace(c, fields=dict.fromkeys(c.before)) for c in batch.changes if c.key in others)
+        told = self.clear(org, replace(batch, changes=tuple(emptied)), others) if others else []
+        return told + self.delete(org, ours)
 
     def delete(self, org: Org, ids: Mapping[str, str]) -> list[Receipt]:
         told = org.drop(list(ids.values()))

@@ -22,8 +22,14 @@ def receipt(key: str, row: Mapping[str, Any]) -> Receipt:
     """One row of a collections reply: `CODE: message (fields)` of its first error when it was refused."""
     if row["success"]:
         return Receipt(key, Outcome.ACCEPTED, created=row.get("created"))
-    error = row["errors"][0]
+    error = first(row)
     return rejected(key, error["statusCode"], error["message"], ", ".join(error.get("fields") or ()))
+
+
+def first(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The first error of a refused row; where the reply names none, that."""
+    unsaid = {"statusCode": "REFUSED", "message": "Salesforce refused the record and did not say why"}
+    return next(iter(row.get("errors") or ()), unsaid)
 
 
 def rejected(key: str, code: str, message: str, fields: str = "") -> Receipt:
@@ -36,7 +42,7 @@ def rejected(key: str, code: str, message: str, fields: str = "") -> Receipt:
 
 def removed(key: str, row: Mapping[str, Any]) -> Receipt:
     """A removal's row: a record that is gone already was removed."""
-    if not row["success"] and row["errors"][0]["statusCode"] in GONE:
+    if not row["success"] and first(row)["statusCode"] in GONE:
         return Receipt(key, Outcome.ACCEPTED, created=False)
     return receipt(key, row)
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from connectors.destinations.salesforce.destination import Salesforce
 from connectors.destinations.salesforce.org import as_value, in_csv, in_json, literal, packed
+from connectors.destinations.salesforce.replies import receipt, removed
 from connectors.sandbox.salesforce.soql import parse
 from connectors.sandbox.server import Sandbox
 from octo_dagster.errors import BatchRejected, ConfigError, Fatal, Retryable
@@ -110,6 +111,16 @@ def test_refusals_name_code_and_field(contacts: Sitting) -> None:
     """A rejected row says the vendor's code, words and fields."""
     told = contacts.carry_out(Op.UPSERT, Change("k1", {"LastName": "A", "Email": "badone"}))
     assert told["k1"].reason == "INVALID_EMAIL_ADDRESS: Email: invalid email address: badone (Email)"
+
+
+def test_a_refusal_without_a_word_is_a_refusal() -> None:
+    """A row that was refused with no error beside it is rejected, and ends no run."""
+    told = receipt("k1", {"success": False, "errors": []})
+    assert (told.outcome, told.reason) == (
+        Outcome.REJECTED,
+        "REFUSED: Salesforce refused the record and did not say why",
+    )
+    assert removed("k1", {"success": False}).outcome is Outcome.REJECTED
 
 
 def test_an_unreadable_value_refuses_the_batch(contacts: Sitting) -> None:

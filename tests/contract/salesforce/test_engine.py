@@ -105,6 +105,22 @@ def test_taking_back_by_deleting(shop: World) -> None:
     assert held(shop)["customer2@example.com"]["Octo_Segment__c"] is None
 
 
+def test_what_people_merged_into_theirs_is_not_deleted(shop: World) -> None:
+    """A contact that Octo made is theirs once it was merged into an older one: it loses what Octo wrote."""
+    org = shop.sandbox.twin("salesforce").orgs[0]
+    shop.say(on_remove="delete").have([row(n) for n in (1, 2, 3)]).deliver()
+    made = held(shop)["customer2@example.com"]
+    org.delete("Contact", made["Id"])
+    theirs = {name: made[name] for name in made if name.endswith("__c")}
+    org.add("Contact", {"LastName": "Old", "Title": "CEO", **theirs})
+    report = shop.have([row(3)]).deliver(allow=True)
+    assert (report.tally.accepted, report.exit_code) == (2, 0)
+    assert set(held(shop)) == {"customer2@example.com", "customer3@example.com"}
+    left = held(shop)["customer2@example.com"]
+    assert (left["LastName"], left["Title"], left["Octo_Segment__c"]) == ("Old", "CEO", None)
+    assert shop.plan().changes == 0
+
+
 STEPS = {
     "open": ("POST", "jobs/ingest"),
     "upload": ("PUT", "batches"),
