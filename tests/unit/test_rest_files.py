@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from connectors.registry import sources
+from connectors.sources.rest.records import total
 from connectors.sources.rest.resource import Since, rendered
 from octo_dagster import document
 from octo_dagster.canonical.intake import Intake
@@ -118,6 +119,14 @@ def test_the_ready_files_are_good(path: Path) -> None:
     made = document.load(path, Intake, {"sources": sources()})
     assert isinstance(made.source, Source)
     assert '{"env":' in made.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("divisor", "made"), [(4, "7.50"), ("3", "10.00"), (0, "divided by 0"), ("four", "four"), (None, None)]
+)
+def test_a_share_is_exact_or_no_number(divisor: Any, made: str | None) -> None:
+    """What is divided is divided by a number that is there; by anything else the sum is none, and says so."""
+    assert total(["price * count / bought"], {"price": "10.00", "count": 3, "bought": divisor}) == made
 
 
 def test_what_needs_a_beginning_is_left_out_without_one() -> None:

@@ -102,14 +102,15 @@ def part(hole: re.Match[str], row: Row) -> str | None:
 
 
 def total(terms: Iterable[str], row: Row) -> str | None:
-    """The sum of `path`, `-path` and `path * path`, exact; None where a part of the first has no value. A
-    value that is no number makes the sum unreadable, and so visible: it stands in the sum's place."""
+    """The sum of `path`, `-path`, `path * path` and `path * path / path`, exact but for what a division
+    leaves; None where a part of the first has no value. A value that is no number makes the sum unreadable,
+    and so visible: it stands in the sum's place."""
     made: Decimal | None = None
     for term in terms:
         sign, factors = (-1, term[1:]) if term.startswith("-") else (1, term)
         if ".*." in term:
             made = made or Decimal(0)  # a list may well be empty
-        for amount in products([f.strip() for f in factors.split(" * ")], row):
+        for amount in products(factors, row):
             if isinstance(amount, str):
                 return amount
             made = (made or Decimal(0)) + sign * amount
@@ -118,15 +119,26 @@ def total(terms: Iterable[str], row: Row) -> str | None:
     return None if made is None else f"{made:f}"
 
 
-def products(paths: Sequence[str], row: Row) -> Iterator[Decimal | str]:
-    """The product of the values at these paths; of one path, every value there."""
-    many = ([one] for one in every(row, paths[0]))
-    for factors in many if len(paths) == 1 else [[value(row, path) for path in paths]]:
-        texts = [spelled(factor) or "" for factor in factors]
+def products(term: str, row: Row) -> Iterator[Decimal | str]:
+    """The product of the values at a term's paths, divided by the one after ` / `; for each at the first."""
+    above, _, below = term.partition(" / ")
+    first, *others = (path.strip() for path in above.split(" * "))
+    rest = [value(row, path) for path in [*others, below.strip()] if path]
+    for one in every(row, first):
+        texts = [spelled(factor) or "" for factor in (one, *rest)]
         if "" in texts:
             continue
         wrong = next((text for text in texts if not NUMBER.fullmatch(text)), None)
-        yield wrong if wrong is not None else prod(map(Decimal, texts), start=Decimal(1))
+        numbers = [Decimal(text) for text in texts] if wrong is None else []
+        yield product(numbers, divided=bool(below)) if wrong is None else wrong
+
+
+def product(numbers: list[Decimal], *, divided: bool) -> Decimal | str:
+    """What numbers make together, the last of them dividing the others; by none, it is no number."""
+    if not divided:
+        return prod(numbers, start=Decimal(1))
+    *factors, by = numbers
+    return prod(factors, start=Decimal(1)) / by if by else "divided by 0"
 
 
 def joined(body: Any, records: list[Row]) -> list[Row]:

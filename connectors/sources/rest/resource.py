@@ -135,7 +135,7 @@ class Resource(Told):
     add: Mapping[str, str | tuple[str, ...]] = {}
     """Columns made of others by a template, or by the first of several whose parts all have a value."""
     sum: Mapping[str, tuple[str, ...]] = {}
-    """Columns that are sums of `path`, `-path`, `path.*.path` and `path * path`, exact."""
+    """Columns that are sums of `path`, `-path`, `path.*.path`, `path * path` and `path * path / path`."""
     keys: Keys | None = None
 
     @model_validator(mode="after")

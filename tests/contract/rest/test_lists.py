@@ -177,6 +177,26 @@ def test_an_order_with_more_lines_than_asked_for_is_not_cut(front: Front) -> Non
 
 
 @at("shopify")
+def test_what_of_a_line_came_back_is_no_part_of_it(front: Front) -> None:
+    """Of four cups bought with a discount one comes back: three are left, with what three cost; all of them, none."""
+    front.stock(0)
+    lines = (
+        Line(1, 1, 4, Decimal("2.50"), Decimal("1.00")),
+        Line(2, 2, 3, Decimal("9.99")),
+        Line(3, 3, 1, Decimal(5)),
+    )
+    front.order(replace(bought(1), lines=lines))
+    for line, kept in zip(front.twin.records["orders"][1]["lines"], (3, 2, 0), strict=True):
+        line["currentQuantity"] = kept
+    front.pull("products", "orders", "order_lines")
+    told = "line_no::text, quantity::int, gross_amount, discount_amount, net_amount"
+    assert rows(front.warehouse, "order_lines", (1, told)) == {
+        ("1",): (3, Decimal("7.50"), Decimal("0.75"), Decimal("6.75")),
+        ("2",): (2, Decimal("19.98"), Decimal("0.00"), Decimal("19.98")),
+    }
+
+
+@at("shopify")
 def test_test_orders_are_no_orders(front: Front) -> None:
     """An order made to try the shop's payment out is none, and neither are its lines."""
     front.stock(2)
