@@ -13,9 +13,11 @@ from pathlib import Path
 from rich.console import Console
 
 from octo_dagster.demo.walk import opened
+from octo_dagster.pages.syncs.dagster import ADDRESS
 
 SANDBOX_PORT = 4100
 DAGSTER_PORT = 3000
+DAGSTER = f"http://127.0.0.1:{DAGSTER_PORT}"
 PAGES = "http://127.0.0.1:4200"
 SERVE = [sys.executable, "-c", "from octo_dagster.cli import main; main()", "serve", "--publish"]
 SETTINGS = "assets/dagster.yaml"
@@ -29,11 +31,13 @@ def stay(root: Path, console: Console) -> bool:
         home.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(root / SETTINGS, home / "dagster.yaml")
         console.rule("[bold]Everything is up; Ctrl-C ends it", align="left")
-        console.print(f"Dagster (assets, runs, reruns):  http://127.0.0.1:{DAGSTER_PORT}")
+        console.print(f"Dagster (assets, runs, reruns):  {DAGSTER}")
         console.print(f"Pages and read API:              {PAGES}, by the link below")
         console.print(f"Sandbox (what each tool holds):  {walk.sandbox.address}")
         console.print(f"The RFM plane:                   {walk.save_picture()}")
-        serving = subprocess.Popen(SERVE, cwd=root, start_new_session=True)  # noqa: S603 - our own command
+        serving = subprocess.Popen(  # noqa: S603 - our own command
+            SERVE, cwd=root, env=os.environ | {ADDRESS: DAGSTER}, start_new_session=True
+        )
         try:
             dagster(root, home)
         finally:

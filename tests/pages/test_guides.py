@@ -21,6 +21,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from connectors.sandbox.server import Sandbox
 from octo_dagster.api.command import scopes
+from octo_dagster.config import Project
 from octo_dagster.pages.syncs import figures
 from tests.pages.conftest import Served, Visit, serving, through
 from tests.pages.test_syncs import LONG, PATIENCE, rows
@@ -68,8 +69,10 @@ def press(page: Page, name: str) -> None:
 def test_marketing(own_shop: Served, tool: Sandbox, visit: Visit) -> None:
     """From the audience to one customer's reasons, to a plan, to the tool: what was previewed is what it holds."""
     syncs = own_shop.project.root / "assets" / "syncs"
-    told = yaml.safe_load((syncs / "letters.yaml").read_text("utf-8"))
-    told |= {"audience": "best_customers_becoming_passive"}
+    (syncs / "win_back.yaml").write_text(block("marketing", "yaml"), "utf-8")
+    shown = Project(own_shop.project.root, own_shop.project.home).sync("win_back")
+    assert shown.audience == "best_customers_becoming_passive"
+    told = yaml.safe_load((syncs / "letters.yaml").read_text("utf-8")) | {"audience": shown.audience}
     (syncs / "win_back.yaml").write_text(yaml.safe_dump(told), "utf-8")
     page, ways = visit(own_shop, "/"), steps("marketing")
     for name in (*ways[1], *ways[2]):

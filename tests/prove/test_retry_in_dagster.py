@@ -17,6 +17,7 @@ import httpx2
 import pytest
 from playwright.sync_api import expect
 
+from octo_dagster.pages.syncs.dagster import Dagster, DagsterError
 from tests.pages.conftest import Visit, chromium, serving, visit
 from tests.pages.test_guides import follow, only_those, refused, tool
 from tests.world import World
@@ -75,9 +76,12 @@ def test_the_button_starts_dagsters_run(
     refused: World, visit: Visit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The guide of operations with Dagster: the run it starts sends the two owed rows and no other, is green,
-    is linked to, and was told the plan's id and no customer's key."""
+    is linked to, and was told the plan's id and no customer's key. For a sync that Dagster does not know yet, it
+    says how it comes to."""
     with webserver(tmp_path / "dagster", refused.folder) as address, serving(refused.project) as served:
         monkeypatch.setenv("OCTO_DAGSTER", address)
+        with pytest.raises(DagsterError, match=f"deliver_newer.* {address}/deployment/locations, Reload all"):
+            Dagster(address).deliver("newer", "p", allow=False, by="eva")
         page = visit(served, "/")
         follow(page, refused)
         link = page.get_by_role("link", name="The run in Dagster")

@@ -70,7 +70,10 @@ class Dagster:
                     "repositoryName": one["name"],
                     "jobName": job,
                 }
-        raise DagsterError(f"Dagster at {self.address} has no job {job}: is it this project's?")
+        raise DagsterError(
+            f"Dagster at {self.address} has no job {job}. Of a new file it knows once its code is loaded anew: "
+            f"{self.address}/deployment/locations, Reload all"
+        )
 
     def state(self, run: str) -> str:
         """How a run stands: QUEUED, STARTED, SUCCESS, FAILURE …; empty for one it does not know."""
