@@ -71,8 +71,8 @@ class Dagster:
                     "jobName": job,
                 }
         raise DagsterError(
-            f"Dagster at {self.address} has no job {job}. Of a new file it knows once its code is loaded anew: "
-            f"{self.address}/deployment/locations, Reload all"
+            f"Dagster at {self.address} has no job {job}. Of a new file it knows once its code is loaded "
+            f"anew: {self.address}/deployment/locations, Reload all"
         )
 
     def state(self, run: str) -> str:
