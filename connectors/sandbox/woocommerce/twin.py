@@ -85,6 +85,9 @@ class WooCommerce(Shop):
     def refusal(self, error: HTTPException) -> Response:
         return refused("rest_no_route", "No route was found matching the URL and request method.", 404)
 
+    def broken(self, status: int) -> Response:
+        return refused("internal_server_error", "There has been a critical error on this website.", status)
+
     @route("GET", "/wp-json/wc/v3/<any(orders, products, customers):table>")
     def listed(self, request: Request, table: str) -> Response:
         asked = request.args

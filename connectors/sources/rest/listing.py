@@ -271,6 +271,8 @@ def judged(resource: Resource, page: Any) -> list[Row]:
     from dlt.common import jsonpath  # noqa: PLC0415
 
     body = page.response.json()
+    if resource.records == "$" and not (isinstance(body, list) or resource.pages.by == "one"):
+        raise SourceError(f"{resource.path}: the reply is no list")  # a gatekeeper's word, with status 200
     sure = resource.may_lack_records or body == []  # PrestaShop's way of saying none
     if not sure and not jsonpath.find_values(resource.records, body):
         raise SourceError(f"{resource.path}: the reply has no {resource.records}")

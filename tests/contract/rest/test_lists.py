@@ -91,6 +91,15 @@ def test_a_draft_is_recommended_to_nobody(front: Front) -> None:
 
 
 @at("woocommerce")
+def test_a_refusal_with_status_200_is_no_record(front: Front) -> None:
+    """What stands before a shop may answer with a word of its own and status 200: that is no list of one."""
+    front.stock(4)
+    front.sandbox.fault("woocommerce", "error_before", path="orders", after=1, status=200)
+    with pytest.raises(SourceError, match="orders: the reply is no list"):
+        front.fetch("orders")
+
+
+@at("woocommerce")
 def test_a_list_that_never_stands_still_is_given_up(front: Front) -> None:
     """A list that loses a record each time it is read is no list to believe: the pull stops and keeps nothing."""
     for number in range(1, 21):
