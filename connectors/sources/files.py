@@ -15,6 +15,7 @@ import gzip
 import io
 import json
 import sys
+import zlib
 from collections.abc import Generator, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -74,9 +75,12 @@ class Files(Source):
         absent = {name for name in schema.names[:-2] if name[-1] != "?"}
         rows = 0
         for path in paths:
-            for batch in self.batches(path, schema, absent):
-                rows += batch.num_rows
-                yield batch
+            try:
+                for batch in self.batches(path, schema, absent):
+                    rows += batch.num_rows
+                    yield batch
+            except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+                raise SourceError(f"{path.name}: not the whole of a gzip file: {error}") from error
         if first and rows and absent:
             raise SourceError(f"{paths[0].name}: no row has {', '.join(sorted(absent))}")
 

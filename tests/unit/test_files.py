@@ -54,6 +54,14 @@ def test_a_dialect_may_be_said(tmp_path: Path) -> None:
     assert found == [("Zoë ~ Ünal", "c.csv.gz:2", None)]
 
 
+def test_a_file_half_uploaded_is_named(tmp_path: Path) -> None:
+    """A compressed file that breaks off is no file yet: it is named, and nothing of it is kept."""
+    whole = gzip.compress(b"id\n" + b"1\n" * 50_000)
+    (tmp_path / "c.csv.gz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(SourceError, match=r"c\.csv\.gz: not the whole of a gzip file"):
+        rows(tmp_path, "c*", "id")
+
+
 def test_bytes_of_another_encoding_are_a_fault(tmp_path: Path) -> None:
     """A line that is not UTF-8 is refused by itself; emoji, right-to-left names and NUL are text."""
     (tmp_path / "c.csv").write_bytes("id,name\n1,🎁 שרה\n2,".encode() + b"Zo\xeb\n" + b"3,a\x00b\n")
