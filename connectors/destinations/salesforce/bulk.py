@@ -36,10 +36,10 @@ def open_job(org: Org, key_field: str) -> str:
 
 def fill_job(org: Org, batch: Batch, token: str) -> Sent:
     """Upload the rows and let the job start. Nothing is written before it starts."""
-    rows = [change for change in batch.changes if unsayable(change) is None]
+    rows = [change for change in batch.changes if unsayable(org, change) is None]
     if not rows:
         abort(org, token)
-        return Sent(tuple(refused(batch)))
+        return Sent(tuple(refused(org, batch)))
     with tempfile.TemporaryFile() as upload:
         write(upload, batch, rows)
         if upload.tell() > LARGEST_UPLOAD:
@@ -99,7 +99,7 @@ def receipts(org: Org, batch: Batch, token: str, stopped: str | None) -> Iterato
     """One per change. A failed job may have written rows, so all three files are read, whatever its state;
     a row in none of them (a batch beyond the daily allocation) is unknown."""
     asked = {fold(key): key for key in batch.keys}
-    decided = {receipt.key: receipt for receipt in refused(batch)}
+    decided = {receipt.key: receipt for receipt in refused(org, batch)}
     for key, _ in results(org, batch.key_field, token, "unprocessedrecords"):
         ours = asked.get(fold(key), key)
         decided[ours] = Receipt(ours, Outcome.UNSENT, stopped)

@@ -46,7 +46,7 @@ class Members:
 
     def join(self, org: Org, batch: Batch) -> list[Receipt]:
         """New members in one call; those there are, in a look and a call."""
-        said = [change for change in batch.changes if unsayable(change) is None]
+        said = [change for change in batch.changes if unsayable(org, change) is None]
         there = self.found(org, [change.key for change in said if change.known])
         new = [change for change in said if fold(change.key) not in there]
         told, taken = self.create(org, batch, new) if new else ({}, {})
@@ -55,7 +55,7 @@ class Members:
         told |= self.change(
             org, batch, [c for c in said if c.key not in told and fold(c.key) in there], there
         )
-        return [*refused(batch), *told.values()]
+        return [*refused(org, batch), *told.values()]
 
     def create(
         self, org: Org, batch: Batch, changes: Sequence[Change]

@@ -140,14 +140,28 @@ def fold(key: Any) -> str:
     return str(key).lower()
 
 
-def unsayable(change: Change) -> str | None:
-    """Why this record cannot be told apart from another one once it is spelled; None when it can."""
+def unsayable(org: Org, change: Change) -> str | None:
+    """Why this record cannot be told apart from another one once it is spelled, or kept; None when it can."""
+    known = org.fields()
     for name, value in change.fields.items():
+        if isinstance(value, Decimal) and (cut := rounded_to(value, known.get(name.lower()))) is not None:
+            return (
+                f"OCTO_UNSAYABLE: the field keeps {cut} decimals and would round without a word; "
+                f"map it with `round: {cut}` ({name})"
+            )
         if isinstance(value, list) and any(";" in item for item in value):
             return f"OCTO_UNSAYABLE: an item of the list has a semicolon, which separates items ({name})"
         if value == NULL_CELL:
             return f"OCTO_UNSAYABLE: {NULL_CELL} is how a bulk job spells an empty field ({name})"
     return None
+
+
+def rounded_to(value: Decimal, field: Mapping[str, Any] | None) -> int | None:
+    """How many decimals a number field keeps, of a value that has more; None when it keeps all of it."""
+    if field is None or field["type"] not in ("double", "currency", "percent"):
+        return None
+    scale = int(field["scale"])
+    return scale if value != round(value, scale) else None
 
 
 def in_json(value: Value, kind: FieldType | None) -> Any:

@@ -46,10 +46,10 @@ class Records:
         return replace(batch, changes=tuple(changes), types={**batch.types, "RecordTypeId": FieldType.TEXT})
 
     def upsert(self, org: Org, batch: Batch) -> list[Receipt]:
-        said = [change for change in batch.changes if unsayable(change) is None]
+        said = [change for change in batch.changes if unsayable(org, change) is None]
         records = [{self.external_id: change.key, **spelled(org, change, batch)} for change in said]
         told = org.collection("PATCH", f"/{org.name}/{self.external_id}", records) if records else []
-        return [*refused(batch), *(receipt(c.key, row) for c, row in zip(said, told, strict=False))]
+        return [*refused(org, batch), *(receipt(c.key, row) for c, row in zip(said, told, strict=False))]
 
     def take_back(self, org: Org, batch: Batch) -> list[Receipt]:
         """Clear or delete the records there are; never create one."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from connectors.destinations.salesforce.org import unsayable
+from connectors.destinations.salesforce.org import Org, unsayable
 from octo_dagster.model import Batch, Outcome, Receipt
 
 LOCKED = "UNABLE_TO_LOCK_ROW"
@@ -47,9 +47,9 @@ def removed(key: str, row: Mapping[str, Any]) -> Receipt:
     return receipt(key, row)
 
 
-def refused(batch: Batch) -> Iterator[Receipt]:
-    """Those that cannot be said in Salesforce's spelling."""
+def refused(org: Org, batch: Batch) -> Iterator[Receipt]:
+    """Those that cannot be said in Salesforce's spelling, or would be kept otherwise."""
     for change in batch.changes:
-        reason = unsayable(change)
+        reason = unsayable(org, change)
         if reason is not None:
             yield Receipt(change.key, Outcome.REJECTED, reason)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from connectors.destinations.salesforce.destination import Salesforce
 from connectors.destinations.salesforce.org import as_value, in_csv, in_json, literal, packed
 from connectors.destinations.salesforce.replies import receipt, removed
+from connectors.sandbox.salesforce.objects import SField
 from connectors.sandbox.salesforce.soql import parse
 from connectors.sandbox.server import Sandbox
 from octo_dagster.errors import BatchRejected, ConfigError, Fatal, Retryable
@@ -121,6 +122,30 @@ def test_a_refusal_without_a_word_is_a_refusal() -> None:
         "REFUSED: Salesforce refused the record and did not say why",
     )
     assert removed("k1", {"success": False}).outcome is Outcome.REJECTED
+
+
+def test_a_number_the_field_would_round_is_refused(sandbox: Sandbox, twin: Any) -> None:
+    """Salesforce rounds to a field's scale without a word: such a row is rejected, by call and by job, and says
+    what to do; the others go, trailing zeros or not."""
+    org = twin.orgs[0]
+    org.fields["Contact"]["Score__c"] = SField("Score__c", "double", precision=8, scale=2)
+    org.granted["Contact", "Score__c"] = org.granted["Contact", "Octo_Id__c"]
+    examinee = replace(CONTACT, types={"LastName": FieldType.TEXT, "Score__c": FieldType.DECIMAL})
+    for bulk_from in (2_000, 1):
+        sitting = Sitting(examinee, sandbox.address, {"bulk_from": bulk_from})
+        with closing(sitting.http):
+            numbers = {"k1": "1.005", "k2": "1.0100", "k3": "1.5"}
+            changes = [Change(key, {"LastName": "A", "Score__c": Decimal(n)}) for key, n in numbers.items()]
+            told = sitting.ready().carry_out(Op.UPSERT, *changes)
+        assert [told[key].outcome for key in numbers] == [
+            Outcome.REJECTED,
+            Outcome.ACCEPTED,
+            Outcome.ACCEPTED,
+        ]
+        assert "keeps 2 decimals" in str(told["k1"].reason)
+        assert "`round: 2` (Score__c)" in str(told["k1"].reason)
+    held = {row["Octo_Id__c"]: row["Score__c"] for row in twin.holdings()["Contact"]}
+    assert held == {"k2": 1.01, "k3": 1.5}
 
 
 def test_an_unreadable_value_refuses_the_batch(contacts: Sitting) -> None:
