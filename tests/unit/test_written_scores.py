@@ -184,6 +184,24 @@ def test_what_is_on_the_profile_and_explained(folder: Path) -> None:
     assert any("spent / purchases = 129.9950: spent = 259.99, purchases = 2" in line for line in lines), lines
 
 
+def test_reasons_in_french(folder: Path) -> None:
+    """A written score tells its points and place in French too; what its file says stays as it is."""
+    made = project(
+        folder, lead={**LEAD, "scale": "decile"}, none={"points": [{"when": "email_consent", "points": 1}]}
+    )
+    lead, none = made.scores["lead"], made.scores["none"]
+    assert lead.because is not None
+    assert none.because is not None
+    row = {"lead": 7, "lead_points": 44, "lead_because": "+10 may be written to"}
+    assert lead.because(row, lead.in_force, "fr") == [
+        "44 points\xa0: +10 may be written to",
+        "7 sur 10, selon la part des clients situés en dessous",
+    ]
+    assert none.because({"none": 0, "none_because": ""}, none.in_force, "fr") == [
+        "0 point\xa0: rien de la liste ne s'applique à ce client"
+    ]
+
+
 def test_reasons_hold_no_personal_data(folder: Path) -> None:
     """An expression over an address is told without the address, however the score goes on to tools."""
     said = {"expression": "case when email like '%@shop.fr' then spent end"}

@@ -68,6 +68,7 @@ def words(request: Request, told: Board) -> dict[str, Any]:
     said = speaker(request)
     return {
         "named": partial(named, said),
+        "meaning": partial(meaning, said),
         "labelled": LABELLED,
         "label": Labels(told, said.language, *SCORES),
     }
@@ -77,6 +78,15 @@ def named(said: Speaker, kind: str, name: str) -> str:
     """A column's or a score's name as people read it; its own where there is no other."""
     key = f"{kind}.{name}"
     return said.say(key) if said.knows(key) else name
+
+
+def meaning(said: Speaker, score: str, column: str, description: str) -> str:
+    """What a column is: in French that of a shipped score as French says it, nothing where it does not; of
+    one's own as its file says it."""
+    if said.language == "en" or not said.knows(f"score.{score}"):
+        return description
+    key = f"measure.{column}"
+    return said.say(key) if said.knows(key) else ""
 
 
 def from_address(request: Request) -> Asked:
