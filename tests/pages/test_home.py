@@ -7,12 +7,13 @@ from datetime import date, datetime
 import httpx2
 from playwright.sync_api import expect
 
+from octo_dagster.delivery.ledger_tables import SNAPSHOT
 from octo_dagster.ops import alerts
 from octo_dagster.ops.rules import Fact
 from octo_dagster.pages.board import Board
 from octo_dagster.pages.home.attention import attention
 from octo_dagster.words import Speaker
-from tests.pages.conftest import Served, Visit
+from tests.pages.conftest import Served, Visit, through
 
 
 def test_sizes_and_what_was_refused(shop: Served, visit: Visit) -> None:
@@ -27,6 +28,33 @@ def test_sizes_and_what_was_refused(shop: Served, visit: Visit) -> None:
     expect(page.locator(".notices")).to_contain_text(f"{refused} source rows of customers were refused")
     page.get_by_role("link", name=f"{buyers} have bought").click()
     expect(page.get_by_role("status")).to_contain_text(f"{buyers} customers")
+
+
+ENTERED = """select audience, count(*) filter (where entered_on = day)::text from
+             (select *, max(entered_on) over () as day from audience_members)
+             group by audience having min(entered_on) < any_value(day) and count(*) filter (where entered_on = day) > 0"""
+
+
+def test_what_is_due_what_moved_and_where_to_go(own_shop: Served, visit: Visit) -> None:
+    """Each sync is there with the hour it is due, and each audience somebody came into; a refusal leads to the
+    very sync it is of, and every way leads to a page."""
+    refusal = {"sync": "letters", "key": "k", "spelled": "k", "owed": "NO: no", "run": "r"}
+    with own_shop.project.ledger.engine.begin() as ledger:
+        ledger.execute(SNAPSHOT.insert().values(refusal))
+    with own_shop.project.warehouse.connect() as connection:
+        entered = dict(connection.sql(ENTERED).fetchall())
+    page = visit(own_shop, "/", phone=True)
+    due = page.locator("section", has=page.locator("#deliveries")).locator("tbody tr")
+    assert [row.split()[0] for row in due.all_inner_texts()] == sorted(own_shop.project.syncs)
+    assert ", 02:00" in due.first.inner_text()
+    rows = page.locator("section", has=page.locator("#moved")).locator("tbody tr")
+    told = {row.locator("th").inner_text(): row.locator("td").first.inner_text() for row in rows.all()}
+    assert told
+    assert entered.items() <= told.items()
+    for way in page.locator("#ways ~ ul a").all():
+        assert page.request.get(way.get_attribute("href") or "").ok
+    through(page.locator(".notices li", has_text="letters").get_by_role("link", name="Look"))
+    assert page.url.endswith("/syncs/letters")
 
 
 def test_an_old_profile_and_wrong_files_are_told(own_shop: Served) -> None:
