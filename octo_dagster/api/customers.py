@@ -183,11 +183,14 @@ async def members(
     after: Annotated[str, Query(max_length=200, description="The last customer id of the page before.")] = "",
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1_000,
 ) -> Response:
-    """Customer ids in order, and the day each entered; `next` is the `after` of the next page."""
+    """Customer ids in order, and the day each entered; `next` is the `after` of the next page. Who stays in
+    is on one page, whatever is published meanwhile; when two pages' `version` differ, something was, and who
+    came or went between them may be missing or still there: begin again for all of one moment."""
     allowed(key, MEMBERS, STAY)
-    page = copy.members(name, after, limit)
+    with copy.still():
+        page, version = copy.members(name, after, limit), copy.version()
     rows = [{"customer_id": one, "entered_on": day} for one, day in page]
-    return answer({"members": rows, "next": page[-1][0] if len(page) == limit else None})
+    return answer({"members": rows, "next": page[-1][0] if len(page) == limit else None, "version": version})
 
 
 def told(asked: Asked, columns: str | None, parts: Collection[str]) -> Any:

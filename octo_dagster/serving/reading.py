@@ -14,6 +14,7 @@ import orjson
 
 from octo_dagster.errors import ConfigError
 from octo_dagster.serving.publish import FILE
+from octo_dagster.serving.touch import TOUCHED
 
 Row = Mapping[str, Any]
 
@@ -61,6 +62,12 @@ class Edition:
             yield
         finally:
             self.connection.execute("commit")
+
+    def version(self) -> str:
+        """What tells this moment of the copy from any other: its file, and how far it was touched since."""
+        file = self.connection.execute("pragma database_list").fetchone()[2]
+        touched = self.connection.execute("select told from about where name = ?", (TOUCHED,)).fetchone()
+        return f"{Path(file).stem.removeprefix('serving-')}.{touched[0] if touched else 0}"
 
     def customer(self, customer_id: str) -> Row | None:
         """The profile of the customer with this id; None when there is none."""

@@ -78,6 +78,17 @@ def test_an_audience_page_by_page(client: TestClient) -> None:
     assert found == [f"c{n}" for n in range(1, 8)]
 
 
+def test_an_audience_tells_of_what_time_a_page_is(project: Project, client: TestClient) -> None:
+    """Pages of one publication have one version, and those of the next one another."""
+    asked = {"limit": "3"}
+    first = client.get("/v1/audiences/best/members", params=asked).json()
+    second = client.get("/v1/audiences/best/members", params=asked | {"after": first["next"]}).json()
+    assert first["version"] == second["version"]
+    project.publish()
+    third = client.get("/v1/audiences/best/members", params=asked | {"after": second["next"]}).json()
+    assert third["version"] != second["version"]
+
+
 @pytest.mark.parametrize(
     "sort", [None, "revenue", "-revenue", "segment", "-segment", "-last_order_at", "active", "born"]
 )
