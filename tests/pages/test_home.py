@@ -36,8 +36,10 @@ ENTERED = """select audience, count(*) filter (where entered_on = day)::text fro
 
 
 def test_what_is_due_what_moved_and_where_to_go(own_shop: Served, visit: Visit) -> None:
-    """Each sync is there with the hour it is due, and each audience somebody came into; a refusal leads to the
-    very sync it is of, and every way leads to a page."""
+    """Each sync is there with the hour it is due, and each audience somebody came into; a refusal and an
+    alert lead to the very sync they are of, and every way leads to a page."""
+    fact = Fact("volume", "sync letters", True, "volume", {"planned": 1, "usual": 9, "sync": "letters"})
+    alerts.watch(own_shop.project, datetime(2026, 1, 2), [fact])  # noqa: DTZ001 - naive UTC, as everywhere
     refusal = {"sync": "letters", "key": "k", "spelled": "k", "owed": "NO: no", "run": "r"}
     with own_shop.project.ledger.engine.begin() as ledger:
         ledger.execute(SNAPSHOT.insert().values(refusal))
@@ -53,7 +55,9 @@ def test_what_is_due_what_moved_and_where_to_go(own_shop: Served, visit: Visit) 
     assert entered.items() <= told.items()
     for way in page.locator("#ways ~ ul a").all():
         assert page.request.get(way.get_attribute("href") or "").ok
-    through(page.locator(".notices li", has_text="letters").get_by_role("link", name="Look"))
+    looks = page.locator(".notices li", has_text="letters").get_by_role("link", name="Look")
+    assert [one.get_attribute("href") for one in looks.all()] == ["/syncs/letters", "/syncs/letters"]
+    through(looks.first)
     assert page.url.endswith("/syncs/letters")
 
 

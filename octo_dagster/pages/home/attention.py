@@ -95,5 +95,6 @@ def alarms(board: Board, speaker: Speaker) -> Iterator[Notice]:
                 "kind": speaker.say(f"alert.kind.{kind}"),
                 "rule": speaker.say(f"alert.rule.{row['rule']}"),
             }
+            said |= {"sync": name} if kind == "sync" else {}
             grave = row["rule"] in ("failed", "stale")
             yield Notice("alert", {**said, "name": name, "what": row["what"]}, "syncs", grave)
