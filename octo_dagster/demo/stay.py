@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from octo_dagster.demo.walk import opened
+from octo_dagster.demo.walk import CREDENTIALS, PLACES, opened
 from octo_dagster.pages.syncs.dagster import ADDRESS
 
 SANDBOX_PORT = 4100
@@ -35,6 +36,9 @@ def stay(root: Path, console: Console) -> bool:
         console.print(f"Pages and read API:              {PAGES}, by the link below")
         console.print(f"Sandbox (what each tool holds):  {walk.sandbox.address}")
         console.print(f"The RFM plane:                   {walk.save_picture()}")
+        console.print("For octo in another terminal, say there first:")
+        for line in exports():
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
         serving = subprocess.Popen(  # noqa: S603 - our own command
             SERVE, cwd=root, env=os.environ | {ADDRESS: DAGSTER}, start_new_session=True
         )
@@ -43,6 +47,12 @@ def stay(root: Path, console: Console) -> bool:
         finally:
             end(serving)
     return good
+
+
+def exports() -> list[str]:
+    """What makes another terminal's `octo` one of this project, for a shell: without, it would begin a home
+    of its own, whose keys this server does not know."""
+    return [f"export {name}={shlex.quote(os.environ[name])}" for name in (*PLACES, *CREDENTIALS)]
 
 
 def dagster(root: Path, home: Path) -> None:

@@ -37,6 +37,9 @@ CREDENTIALS = {
 }
 """What the sandbox's twins accept. They open nothing anywhere else."""
 
+PLACES = ("OCTO_HOME", "OCTO_SANDBOX", "SHOP_DATABASE_URL")
+"""What says where the demo keeps its state, its tools and its shop."""
+
 TOOLS = {
     "salesforce_contacts": ("salesforce", "Contact", "Octo_Id__c", "customer_id"),
     "brevo_contacts": ("brevo", "contacts", "email", "email"),
