@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -17,7 +18,7 @@ from octo_dagster.score import Frames, Picture, frame_score
 from octo_dagster.scoring.measures import cycles, logistic
 from octo_dagster.scoring.measures.logistic import Logistic
 from octo_dagster.scoring.portable import day, days, digest, either, midnight_after, share_digits
-from octo_dagster.words import Language, Speaker
+from octo_dagster.words import LANGUAGES, Language, Speaker
 
 Floats = NDArray[np.float64]
 Days = Annotated[int, Field(ge=1, le=730)]
@@ -83,9 +84,16 @@ class Learnt:
         return words.replace(",", " ") if language == "fr" else words
 
 
+def retold(basis: str, language: Language) -> str:
+    """The words of a table's `p_return_basis` in this language, whatever language they were written in."""
+    numbers = re.findall(r"\d+", re.sub(r"(?<=\d)[^\d](?=\d{3})", "", basis))
+    known = [Learnt(kind, int(numbers[0])) for kind in WORDS["en"]] if numbers else []
+    return next((one.told(language) for one in known if basis in map(one.told, LANGUAGES)), basis)
+
+
 def because(row: Mapping[str, Any], settings: Mapping[str, Any], language: Language = "en", /) -> list[str]:
     """What the chance was learnt from, or why there is none."""
-    tell, basis, chance = Speaker(language).tell, row["p_return_basis"], row["p_return"]
+    tell, basis, chance = Speaker(language).tell, retold(row["p_return_basis"], language), row["p_return"]
     if chance is None:
         return [tell("because.return.none", basis=basis)]
     return [tell("because.return", chance=chance, n=settings["within_days"], basis=basis)]

@@ -16,12 +16,14 @@ import sqlalchemy as sa
 
 from octo_dagster.score import Tables, score
 from octo_dagster.scoring.explain import explained
+from octo_dagster.scoring.measures.segments import NAMES
 from octo_dagster.words import MONTHS, Language, Speaker, catalogue
 from tests.pages.conftest import Served
 
+TOLD = tuple(french for _, french, _, _ in NAMES)
 PEOPLE = tuple(f"c{i}" for i in range(0, 400, 29))
-STORED = ("label.", "column.", "because.written.worth")
-"""Keys of words that tables hold, and of one that has none."""
+STORED = ("column.", "because.written.worth")
+"""Keys of names that tables hold, and of words there are none in."""
 
 
 def told(shop: Served, language: Language) -> dict[tuple[str, str], tuple[str, ...]]:
@@ -72,14 +74,18 @@ def fragments() -> Iterator[str]:
 @pytest.mark.parametrize("customer", ["c0", "c10", "c100", "c399"])
 def test_a_french_page_speaks_french(shop: Served, customer: str) -> None:
     """A customer's page in French holds no English sentence of Octo's own, nor an English description of a
-    column; what tables hold, labels among it, stays as it is."""
+    column; the sentences quote labels as the page shows them elsewhere, not as the table holds them
+    (the values of its columns)."""
     cookies = {"octo_session": shop.session(), "octo_language": "fr"}
     reply = httpx2.get(f"{shop.address}/customers/{customer}", cookies=cookies)
     assert reply.status_code == 200
-    shown = html.unescape(reply.text)
+    shown = html.unescape(re.sub(r"<dd>.*?</dd>", "", reply.text))
     described = {column.description for score in shop.project.told_scores for column in score.columns}
     assert [text for text in {*fragments(), *described} if len(text.split()) > 2 and text in shown] == []
     assert "Fréquence et montant en une seule classe" in shown
+    assert "aucune probabilité donnée\xa0: trop peu de clients : 399 sur 1 000" in shown
+    (segment,) = re.findall(r"<li>([^<]*)\xa0: récence \d", shown)
+    assert segment in TOLD
 
 
 def test_french_is_set_as_french_is() -> None:

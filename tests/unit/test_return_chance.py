@@ -177,6 +177,12 @@ def test_it_says_what_the_chance_rests_on(chances: Rows) -> None:
     ]
     none = {"p_return": None, "p_return_basis": "too few customers: 40 of 1,000"}
     assert return_chance.because(none, {}) == ["no chance is told: too few customers: 40 of 1,000"]
+    french = ["aucune probabilité donnée\xa0: trop peu de clients : 40 sur 1 000"]
+    assert return_chance.because(none, {}, "fr") == french
+    (learnt,) = return_chance.because(
+        row | {"p_return_basis": "appris de 12 345 cas passés"}, {"within_days": 60}
+    )
+    assert "(learnt from 12,345 past cases: days since" in learnt
 
 
 def test_the_regression_finds_the_weights_it_was_made_with() -> None:

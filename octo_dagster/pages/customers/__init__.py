@@ -28,7 +28,7 @@ page = Page("customers", "/customers", router, "people", 10)
 
 LABELLED = ("rfm_segment", "rfm_trend", "rfi_label", "promophilia_class", "pressure_position", "scenario")
 """Columns of labels: what one looks for first, told in the visitor's language."""
-SCORES = ("rfm", "rfm_trend", "rhythm", "promotion_sensitivity", "marketing_pressure")
+SCORES = ("rfm", "rfm_trend", "rhythm", "promotion_sensitivity", "marketing_pressure", "reactivation")
 """Whose settings name them."""
 OPERATORS = ("eq", "ne", "gte", "lte", "gt", "lt", "starts", "in", "null")
 
@@ -203,14 +203,14 @@ def customer(request: Request, customer_id: str, after: Annotated[int, Query(ge=
     if profile is None:
         raise HTTPException(404)
     day = told.as_of(PROFILE)
-    everything = story.happened(told, customer_id)
+    everything, spoken = story.happened(told, customer_id), words(request, told)
     return shown(
         request,
         "customers/story.html",
         profile=profile,
         name=" ".join(filter(None, (profile.get("first_name"), profile.get("last_name")))),
         groups=groups(told),
-        reasons=story.reasons(told, customer_id, speaker(request).language),
+        reasons=story.reasons(told, customer_id, speaker(request).language, spoken["label"]),
         events=everything[after : after + story.EVENTS],
         older=after + story.EVENTS if len(everything) > after + story.EVENTS else None,
         after=after,
@@ -220,5 +220,5 @@ def customer(request: Request, customer_id: str, after: Annotated[int, Query(ge=
         sent=story.sent(told, customer_id),
         day=day,
         numeric=numeric(told),
-        **words(request, told),
+        **spoken,
     )

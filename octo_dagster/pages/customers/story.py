@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -16,11 +16,20 @@ from octo_dagster.audiences.memberships import TABLE as MEMBERS
 from octo_dagster.delivery.ledger_tables import RUNS
 from octo_dagster.delivery.mapping import compiled
 from octo_dagster.pages.board import KEPT_ROWS, Board, Row
+from octo_dagster.pages.scores.labels import Labels
+from octo_dagster.score import Score
 from octo_dagster.scoring.explain import ScoreExplained, explained
 from octo_dagster.scoring.profile import TABLE as PROFILE
 from octo_dagster.sync import Sync
 from octo_dagster.words import Language
 
+QUOTED = frozenset(
+    {
+        *("rfm_segment", "rfm_trend", "rfi_label", "promophilia_class", "pressure_position"),
+        *("responsiveness", "passive_segment", "passive_because", "reactivation_excluded_because"),
+    }
+)
+"""Columns of labels that shipped scores quote in their sentences."""
 EVENTS = 60
 """On a page of what happened, newest first."""
 
@@ -45,12 +54,24 @@ def profile(board: Board, customer_id: str) -> Row | None:
     return rows[0] if rows else None
 
 
-def reasons(board: Board, customer_id: str, language: Language) -> list[ScoreExplained]:
-    """Of each score that has a row of him, what it says of him and why."""
-    scores = [score for score in board.project.told_scores if score.on_profile]
+def reasons(board: Board, customer_id: str, language: Language, label: Labels) -> list[ScoreExplained]:
+    """Of each score that has a row of him, what it says of him and why, its labels in the same language."""
+    scores = [labelled(score, label) for score in board.project.told_scores if score.on_profile]
     with board.cursor() as cursor:
         told = [explained(board.project.warehouse, cursor, score, customer_id, language) for score in scores]
     return [one for one in told if one.facts]
+
+
+def labelled(score: Score, label: Labels) -> Score:
+    """The same score, whose sentences quote labels as the page shows them elsewhere."""
+    told = score.because
+    if told is None:
+        return score
+
+    def because(row: Row, settings: Mapping[str, Any], language: Language = "en", /) -> list[str]:
+        return told({**row, **{name: label(row[name]) for name in QUOTED & row.keys()}}, settings, language)
+
+    return replace(score, because=because)
 
 
 PARTS: Mapping[str, str] = {
