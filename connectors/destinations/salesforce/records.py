@@ -14,6 +14,7 @@ from octo_dagster.model import Batch, Change, Fields, FieldType, Op, Outcome, Re
 PERSON_TYPES = (
     "SELECT Id, DeveloperName FROM RecordType WHERE SobjectType = 'Account' AND IsPersonType = true"
 )
+WANTING = "REQUIRED_FIELD_MISSING"
 DEFAULT_TYPE = "PersonAccount"
 """The record type that comes with person accounts (API guide, Person Account Record Types)."""
 
@@ -48,8 +49,12 @@ class Records:
     def upsert(self, org: Org, batch: Batch) -> list[Receipt]:
         said = [change for change in batch.changes if unsayable(org, change) is None]
         records = [{self.external_id: change.key, **spelled(org, change, batch)} for change in said]
-        told = org.collection("PATCH", f"/{org.name}/{self.external_id}", records) if records else []
-        return [*refused(org, batch), *(receipt(c.key, row) for c, row in zip(said, told, strict=False))]
+        rows = org.collection("PATCH", f"/{org.name}/{self.external_id}", records) if records else []
+        told = {c.key: receipt(c.key, row) for c, row in zip(said, rows, strict=False)}
+        again = anew(said, told)
+        if again:
+            told |= {one.key: one for one in self.upsert(org, replace(batch, changes=again))}
+        return [*refused(org, batch), *told.values()]
 
     def take_back(self, org: Org, batch: Batch) -> list[Receipt]:
         """Clear or delete the records there are; never create one."""
@@ -109,6 +114,21 @@ class Records:
             if key is not None:
                 held[key] = shown(org, record, names)
         return held
+
+
+def anew(changes: Iterable[Change], told: Mapping[str, Receipt]) -> tuple[Change, ...]:
+    """Those whose record people have deleted, so that a change of some fields made a new one of these alone,
+    or could not: as new, with all that was held of them."""
+    gone = (
+        c
+        for c in changes
+        if c.known and (one := told.get(c.key)) and (one.created or (one.reason or "").startswith(WANTING))
+    )
+    return tuple(
+        replace(c, fields={**c.before, **c.fields}, known=False)
+        for c in gone
+        if c.before.keys() - c.fields.keys()
+    )
 
 
 def spelled(org: Org, change: Change, batch: Batch) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from octo_dagster.model import Batch, Outcome, Receipt
 
 LOCKED = "UNABLE_TO_LOCK_ROW"
 """Somebody else was writing the row at that moment: nothing is wrong with it."""
-GONE = frozenset({"ENTITY_IS_DELETED", "INVALID_CROSS_REFERENCE_KEY"})
-"""The record went away between the look and the call: for a removal, done."""
+GONE = frozenset({"ENTITY_IS_DELETED", "INVALID_CROSS_REFERENCE_KEY", "CANNOT_UPDATE_CONVERTED_LEAD"})
+"""The record went away between the look and the call, or became a contact and is changed no more: for a
+removal, done."""
 MEANS: Mapping[str, str] = {
     "CANNOT_UPDATE_CONVERTED_LEAD": "the lead was made a contact, and Salesforce changes it no more",
 }

@@ -20,7 +20,7 @@ from typing import Any
 
 from connectors.destinations.salesforce.org import Org, fold, literal
 from connectors.destinations.salesforce.people import People
-from connectors.destinations.salesforce.records import Records
+from connectors.destinations.salesforce.records import Records, anew
 from connectors.destinations.salesforce.replies import removed
 from octo_dagster.model import Batch, Change, Fields, FieldType, Op, Outcome, Receipt
 
@@ -53,7 +53,16 @@ class Tasks:
         ready = self.begun(org, [self.addressed(change, ids) for change in fit])
         types = {**batch.types, "Status": FieldType.TEXT}
         rest = replace(batch, changes=tuple(ready), types=types)
-        return told + Records(self.key).upsert(org, rest)
+        told += Records(self.key).upsert(
+            org, replace(rest, changes=tuple(replace(c, before={}) for c in ready))
+        )
+        again = anew(batch.changes, {one.key: one for one in told})
+        if not again:
+            return told
+        started = {"Status": self.status} if self.status else {}
+        whole = tuple(replace(c, fields={**c.fields, **started}) for c in again)
+        made = self.upsert(org, replace(batch, changes=whole))
+        return [one for one in told if one.key not in {c.key for c in again}] + made
 
     def unknown(self, change: Change, ids: Mapping[str, list[str]]) -> Receipt | None:
         """The refusal of a task for somebody who is not there, or there twice."""

@@ -124,6 +124,16 @@ def test_a_refusal_without_a_word_is_a_refusal() -> None:
     assert removed("k1", {"success": False}).outcome is Outcome.REJECTED
 
 
+def test_a_contact_that_people_deleted_comes_back_whole(contacts: Sitting, twin: Any) -> None:
+    """A change of one field makes it anew with what is written once only, the name it cannot be without."""
+    contacts.carry_out(Op.UPSERT, *people(1))
+    (made,) = twin.holdings()["Contact"]
+    twin.orgs[0].delete("Contact", made["Id"])
+    change = replace(people(1)[0], fields={"Vip__c": False}, known=True, before=people(1)[0].fields)
+    assert contacts.carry_out(Op.UPSERT, change)["k0"].outcome is Outcome.ACCEPTED
+    assert contacts.read("k0") == {"k0": {"LastName": "N0", "Email": "n0@example.com", "Vip__c": False}}
+
+
 def test_a_number_the_field_would_round_is_refused(sandbox: Sandbox, twin: Any) -> None:
     """Salesforce rounds to a field's scale without a word: such a row is rejected, by call and by job, and says
     what to do; the others go, trailing zeros or not."""

@@ -160,3 +160,11 @@ def test_a_converted_lead_is_refused_in_words(leads: Front, way: str) -> None:
         "CANNOT_UPDATE_CONVERTED_LEAD: cannot reference converted lead; "
         "the lead was made a contact, and Salesforce changes it no more"
     )
+
+
+def test_a_converted_lead_is_let_go(leads: Front) -> None:
+    """When its customer leaves there is nothing left to take back: nobody is owed for ever."""
+    leads.people("l1", kind="Lead")
+    next(iter(leads.org.tables["Lead"].values()))["IsConverted"] = True
+    told = leads.open().sitting.carry_out(Op.CLEAR, Change("l1", {"Octo_Segment__c": None}))
+    assert told["l1"].outcome is Outcome.ACCEPTED

@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from connectors.sandbox.server import Sandbox
-from octo_dagster.model import Fields, FieldType, Op, Outcome, Removal
+from octo_dagster.model import Change, Fields, FieldType, Op, Outcome, Removal
 from tests.contract.salesforce.front import Front
 from tests.contract.sitting import build
 from tests.vendors.salesforce import SALESFORCE
@@ -72,6 +72,23 @@ def test_two_hundred_tasks_are_one_call(front: Front) -> None:
     before = front.calls()
     front.do(Op.UPSERT, {"call-1": {"Subject": "Call now"}}, known=True)
     assert front.asked(before) == ["PATCH composite/sobjects/Task/Octo_Id__c"]
+
+
+def test_a_task_that_people_deleted_comes_back_whole(front: Front) -> None:
+    """A change of its subject makes it anew with who is to be called and the status of new tasks."""
+    front.settings = {**SETTINGS, "status": "Waiting on someone else"}
+    front.open().sitting.carry_out(Op.UPSERT, Change("call-1", CALL))
+    front.org.delete("Task", tasks(front)["call-1"]["Id"])
+    change = Change("call-1", {"Subject": "Call now"}, known=True)
+    told = front.sitting.carry_out(Op.UPSERT, change)["call-1"]
+    assert told.outcome is Outcome.ACCEPTED
+    (task,) = front.rows("Task")
+    (ada,) = front.rows("Contact")
+    assert (task["Subject"], task["WhoId"], task["Status"]) == (
+        "Call now",
+        ada["Id"],
+        "Waiting on someone else",
+    )
 
 
 @pytest.mark.parametrize("known", [True, False])
