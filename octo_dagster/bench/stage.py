@@ -71,7 +71,7 @@ def sandbox(first: str = "pass") -> Iterator[tuple[str, psutil.Process]]:
         try:
             yield process.stdout.readline().strip(), psutil.Process(process.pid)
         finally:  # whatever went wrong, for `with` waits for its end
-            process.terminate()
+            process.kill()
 
 
 def calls(address: str, vendor: str) -> list[tuple[str, str]]:
