@@ -143,7 +143,7 @@ def patience(reply: requests.Response, otherwise: float) -> float | None:
         return asked(reply)
     if reply.status_code == 403 and parsed(reply) is None:
         return otherwise  # Mailchimp's front door under heavy load; the API itself refuses in JSON
-    if reply.status_code in (408, 500, 502, 503, 504):
+    if reply.status_code == 408 or reply.status_code >= 500:  # 520 to 524 are of what stands before a shop
         return asked(reply) if "Retry-After" in reply.headers else otherwise
     return None
 

@@ -111,11 +111,13 @@ def test_a_list_that_fails_half_way_leaves_nothing(front: Front) -> None:
     assert front.fetch("orders")["orders"].rows == 12
 
 
-@pytest.mark.parametrize("fault", ["throttle", "drop_after"])
+@pytest.mark.parametrize("fault", ["throttle", "drop_after", "error_before"])
 def test_a_stumble_half_way_is_waited_out(front: Front, fault: str) -> None:
-    """Throttling and lost replies in the middle of a list cost time and no row."""
+    """Throttling, lost replies and a gate that finds no shop behind it, half way, cost time and no row."""
     front.stock(8)
-    front.sandbox.fault(front.vendor.name, fault, path="orders|graphql", after=2, times=2, seconds=7)
+    front.sandbox.fault(
+        front.vendor.name, fault, path="orders|graphql", after=2, times=2, seconds=7, status=522
+    )
     assert front.fetch("orders")["orders"].rows == 8
     assert front.slept == ([7, 7] if fault == "throttle" else [1, 2])
 
