@@ -14,7 +14,7 @@ Only whom this user of Octo's added is taken off the campaign; every look, and s
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from connectors.destinations.salesforce.org import Org, fold, literal, unsayable
@@ -48,7 +48,7 @@ class Members:
         """New members in one call; those there are, in a look and a call."""
         said = [change for change in batch.changes if unsayable(org, change) is None]
         there = self.found(org, [change.key for change in said if change.known])
-        new = [change for change in said if fold(change.key) not in there]
+        new = [whole(change) for change in said if fold(change.key) not in there]
         told, taken = self.create(org, batch, new) if new else ({}, {})
         there |= self.found(org, taken)
         told |= {key: refusal for key, refusal in taken.items() if fold(key) not in there}
@@ -179,6 +179,11 @@ class Members:
             yield f"status: the campaign has no member status {self.status}; it has {', '.join(known)}"
         if "Status" in fields:
             yield "Status: say `status` in the destination; afterwards a member's is the campaign's own"
+
+
+def whole(change: Change) -> Change:
+    """A new member has all that is held of it: people took off one that Octo knew."""
+    return replace(change, fields={**change.before, **change.fields})
 
 
 def changed(key: str, row: Row) -> Receipt:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from connectors.sandbox.salesforce.org import SOMEBODY
 from connectors.sandbox.server import Sandbox
 from octo_dagster.errors import Fatal
-from octo_dagster.model import Fields, FieldType, Op, Outcome, Removal
+from octo_dagster.model import Change, Fields, FieldType, Op, Outcome, Removal
 from tests.contract.salesforce.front import TEXT, Front
 from tests.contract.sitting import build
 from tests.vendors.salesforce import SALESFORCE
@@ -99,6 +99,16 @@ def test_a_change_is_a_look_and_a_call(front: Front) -> None:
     assert members(front)["c1"]["Octo_Segment__c"] == "lost"
     front.org.delete("CampaignMember", members(front)["c2"]["Id"])
     assert front.do(Op.UPSERT, {"c2": BEST}, known=True)["c2"].created is True
+
+
+def test_a_member_whom_people_took_off_comes_back_whole(front: Front) -> None:
+    """A change of one field adds the member anew with those that did not change."""
+    front.people("c1")
+    front.sitting.carry_out(Op.UPSERT, Change("c1", BEST))
+    front.org.delete("CampaignMember", members(front)["c1"]["Id"])
+    told = front.sitting.carry_out(Op.UPSERT, Change("c1", {}, known=True))["c1"]
+    assert (told.outcome, told.created) == (Outcome.ACCEPTED, True)
+    assert members(front)["c1"]["Octo_Segment__c"] == "best"
 
 
 def test_who_is_not_there_is_told_of(front: Front) -> None:
