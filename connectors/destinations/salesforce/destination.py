@@ -4,6 +4,7 @@ segment as a campaign's members; a call list as tasks."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import ClassVar, Literal
@@ -18,12 +19,12 @@ from connectors.destinations.salesforce.fields import Wanted, ensure
 from connectors.destinations.salesforce.members import Members
 from connectors.destinations.salesforce.org import Org
 from connectors.destinations.salesforce.people import Kind, People
-from connectors.destinations.salesforce.records import DEFAULT_TYPE, Records, person_types
+from connectors.destinations.salesforce.records import DEFAULT_TYPE, Records, anew, person_types
 from connectors.destinations.salesforce.survey import look
 from connectors.destinations.salesforce.tasks import Tasks
 from octo_dagster.destination import Destination, FieldReport, Limits, Survey, words
 from octo_dagster.errors import BatchRejected, DeliveryError, Expired, Fatal, Retryable, Unanswered
-from octo_dagster.model import Batch, Fields, FieldType, Mode, Op, Removal, Sent
+from octo_dagster.model import Batch, Fields, FieldType, Mode, Op, Outcome, Receipt, Removal, Sent
 
 COLLECTION = 200
 JOB_ROWS = 100_000
@@ -184,7 +185,20 @@ class Salesforce(Destination[Org]):
         return Sent(tuple(work.send(api, batch)))
 
     def settle(self, api: Org, batch: Batch) -> Sent | None:
-        return bulk.look(api, batch, batch.token) if batch.token else None
+        sent = bulk.look(api, batch, batch.token) if batch.token else None
+        return self.whole(api, batch, sent) if sent and sent.receipts else sent
+
+    def whole(self, api: Org, batch: Batch, sent: Sent) -> Sent:
+        """What a job made anew of some fields, since people had deleted it, gets the others by calls."""
+        told = {receipt.key: receipt for receipt in sent.receipts}
+        again = anew(batch, batch.changes, told)
+        for at in range(0, len(again), COLLECTION):
+            some = replace(batch, changes=again[at : at + COLLECTION])
+            try:
+                told |= {receipt.key: receipt for receipt in self.work.send(api, some)}
+            except BatchRejected as error:  # the job is over: each is owed, and goes again next run
+                told |= {key: Receipt(key, Outcome.REJECTED, str(error)) for key in some.keys}
+        return Sent(tuple(told.values()))
 
     def read(
         self, api: Org, keys: Iterable[str], fields: Iterable[str], since: datetime | None = None

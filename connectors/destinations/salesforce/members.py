@@ -19,7 +19,7 @@ from typing import Any
 
 from connectors.destinations.salesforce.org import Org, fold, literal, unsayable
 from connectors.destinations.salesforce.people import People
-from connectors.destinations.salesforce.records import shown, spelled
+from connectors.destinations.salesforce.records import shown, spelled, whole
 from connectors.destinations.salesforce.replies import first, receipt, refused, removed
 from octo_dagster.errors import Fatal
 from octo_dagster.model import Batch, Change, Fields, Op, Outcome, Receipt
@@ -48,7 +48,7 @@ class Members:
         """New members in one call; those there are, in a look and a call."""
         said = [change for change in batch.changes if unsayable(org, change) is None]
         there = self.found(org, [change.key for change in said if change.known])
-        new = [whole(change) for change in said if fold(change.key) not in there]
+        new = [replace(c, fields=whole(batch, c)) for c in said if fold(c.key) not in there]
         told, taken = self.create(org, batch, new) if new else ({}, {})
         there |= self.found(org, taken)
         told |= {key: refusal for key, refusal in taken.items() if fold(key) not in there}
@@ -179,11 +179,6 @@ class Members:
             yield f"status: the campaign has no member status {self.status}; it has {', '.join(known)}"
         if "Status" in fields:
             yield "Status: say `status` in the destination; afterwards a member's is the campaign's own"
-
-
-def whole(change: Change) -> Change:
-    """A new member has all that is held of it: people took off one that Octo knew."""
-    return replace(change, fields={**change.before, **change.fields})
 
 
 def changed(key: str, row: Row) -> Receipt:

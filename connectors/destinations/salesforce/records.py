@@ -51,7 +51,7 @@ class Records:
         records = [{self.external_id: change.key, **spelled(org, change, batch)} for change in said]
         rows = org.collection("PATCH", f"/{org.name}/{self.external_id}", records) if records else []
         told = {c.key: receipt(c.key, row) for c, row in zip(said, rows, strict=False)}
-        again = anew(said, told)
+        again = anew(batch, said, told)
         if again:
             told |= {one.key: one for one in self.upsert(org, replace(batch, changes=again))}
         return [*refused(org, batch), *told.values()]
@@ -116,19 +116,24 @@ class Records:
         return held
 
 
-def anew(changes: Iterable[Change], told: Mapping[str, Receipt]) -> tuple[Change, ...]:
+def anew(batch: Batch, changes: Iterable[Change], told: Mapping[str, Receipt]) -> tuple[Change, ...]:
     """Those whose record people have deleted, so that a change of some fields made a new one of these alone,
-    or could not: as new, with all that was held of them."""
+    or could not: as new, with all that was held of them and is still mapped."""
     gone = (
         c
         for c in changes
         if c.known and (one := told.get(c.key)) and (one.created or (one.reason or "").startswith(WANTING))
     )
     return tuple(
-        replace(c, fields={**c.before, **c.fields}, known=False)
+        replace(c, fields=fields, known=False)
         for c in gone
-        if c.before.keys() - c.fields.keys()
+        if (fields := whole(batch, c)).keys() > c.fields.keys()
     )
+
+
+def whole(batch: Batch, change: Change) -> Fields:
+    """What changes, and all that is held besides and still mapped."""
+    return {n: v for n, v in change.before.items() if n in batch.types} | dict(change.fields)
 
 
 def spelled(org: Org, change: Change, batch: Batch) -> dict[str, Any]:

@@ -56,7 +56,7 @@ class Tasks:
         told += Records(self.key).upsert(
             org, replace(rest, changes=tuple(replace(c, before={}) for c in ready))
         )
-        again = anew(batch.changes, {one.key: one for one in told})
+        again = anew(batch, batch.changes, {one.key: one for one in told})
         if not again:
             return told
         started = {"Status": self.status} if self.status else {}

@@ -134,6 +134,17 @@ def test_a_contact_that_people_deleted_comes_back_whole(contacts: Sitting, twin:
     assert contacts.read("k0") == {"k0": {"LastName": "N0", "Email": "n0@example.com", "Vip__c": False}}
 
 
+def test_a_contact_comes_back_without_what_is_mapped_no_more(contacts: Sitting, twin: Any) -> None:
+    """A field that the sync once wrote, and the org has no more, keeps nobody from coming back."""
+    contacts.carry_out(Op.UPSERT, *people(1))
+    (made,) = twin.holdings()["Contact"]
+    twin.orgs[0].delete("Contact", made["Id"])
+    contacts.accepted["k0"] = {**contacts.accepted["k0"], "Gone__c": "x"}
+    change = Change("k0", {"Vip__c": False}, known=True)
+    assert contacts.carry_out(Op.UPSERT, change)["k0"].outcome is Outcome.ACCEPTED
+    assert contacts.read("k0")["k0"]["LastName"] == "N0"
+
+
 def test_a_number_the_field_would_round_is_refused(sandbox: Sandbox, twin: Any) -> None:
     """Salesforce rounds to a field's scale without a word: such a row is rejected, by call and by job, and says
     what to do; the others go, trailing zeros or not."""

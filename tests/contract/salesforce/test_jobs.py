@@ -90,6 +90,20 @@ def test_a_job_clears_every_type(jobs: Sitting) -> None:
     assert jobs.read(key) == {key: jobs.cleared()}
 
 
+def test_a_job_makes_what_people_deleted_whole_again(jobs: Sitting, twin: Any) -> None:
+    """A record that a job made anew of the one field that changed has the others, too."""
+    (one,) = changes(jobs, 1)
+    jobs.carry_out(Op.UPSERT, one)
+    before = jobs.read(one.key)
+    name = jobs.destination.model_dump()["object"]
+    (made,) = twin.holdings()[name]
+    twin.orgs[0].delete(name, made["Id"])
+    field = next(field for field in one.fields if field != SALESFORCE.key_field)
+    told = jobs.carry_out(Op.UPSERT, Change(one.key, {field: one.fields[field]}, known=True))
+    assert told[one.key].outcome is Outcome.ACCEPTED
+    assert jobs.read(one.key) == before
+
+
 def test_a_job_tells_bad_rows_apart(jobs: Sitting) -> None:
     """A refused row of a job has its reason, and whether a row was created is told."""
     rows = changes(jobs, 5)
