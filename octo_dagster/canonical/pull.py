@@ -60,7 +60,7 @@ def pull(
         check(intake, table)
     name = intake.raw(table)
     reading = intake.source.read(told.pull(state(warehouse, name, told), outside))
-    rows = keep(name, reading, told, warehouse, now)
+    rows = keep(name, reading, told, warehouse, now, key=keys_of(told, table))
     asks = reconcile and told.deletes == "reconcile" and intake.source.lists_keys
     deleted = bury(intake, table, warehouse, now, outside) if asks else 0
     if reconcile and intake.source.posted:
@@ -88,7 +88,7 @@ def check(intake: Intake, table: str) -> None:
 
 def state(warehouse: Warehouse, name: str, told: TableIntake) -> Any:
     """Where the last pull got to, by the newest commit that says so; None to begin again, which is also
-    the answer when the file now asks for another cursor or for columns the table has not."""
+    the answer when the file now asks for another cursor, another table, or columns the table has not."""
     if warehouse.version(name) is None:
         return None
     table = warehouse.table(name)
@@ -97,8 +97,14 @@ def state(warehouse: Warehouse, name: str, told: TableIntake) -> Any:
             said = json.loads(commit.get("octo", "{}"))
             if "pulled" in said:
                 same = said["cursor"] == told.cursor and set(told.wanted) <= set(said["columns"])
+                same = same and said.get("of", asked(told)) == asked(told)
                 return said["pulled"] if same else None
     return None
+
+
+def asked(told: TableIntake) -> list[str | None]:
+    """What is read: of another table or query nothing has come yet."""
+    return [told.from_, told.query]
 
 
 def reached(intake: Intake, warehouse: Warehouse) -> list[tuple[str, Any]]:
@@ -106,16 +112,31 @@ def reached(intake: Intake, warehouse: Warehouse) -> list[tuple[str, Any]]:
     return [(told.from_, state(warehouse, intake.raw(name), told)) for name, told in intake.tables.items()]
 
 
-def keep(name: str, reading: Reading, told: TableIntake, warehouse: Warehouse, now: datetime) -> int:
+def keys_of(told: TableIntake, table: str) -> tuple[str, ...]:
+    """The source's columns that tell rows apart, as far as they are columns."""
+    return tuple(str(c.from_) for n in CONTRACTS[table].key if (c := told.columns[n]).from_)
+
+
+def keep(
+    name: str,
+    reading: Reading,
+    told: TableIntake,
+    warehouse: Warehouse,
+    now: datetime,
+    *,
+    key: tuple[str, ...] = (),
+) -> int:
     """Write what is new and where it reaches, in one commit; how many rows that was."""
-    note = {"pulled": reading.state, "cursor": told.cursor, "columns": told.wanted}
+    note = {"pulled": reading.state, "cursor": told.cursor, "columns": told.wanted, "of": asked(told)}
     stream = Stream(reading, settled(warehouse, name), now)
     exists = warehouse.version(name) is not None
     with stream.speaks(), warehouse.connect(only=[name]) as connection:
         if reading.whole and exists:
             return renew(connection, name, stream, warehouse, note)
         repeats = told.cursor and reading.begin is not None
-        rows = unseen(connection, name, stream, (told.cursor, reading.begin)) if repeats else stream.reader
+        rows = (
+            unseen(connection, name, stream, (told.cursor, reading.begin), key) if repeats else stream.reader
+        )
         first = next((batch for batch in rows if batch.num_rows), None)
         if first is None and exists:
             return 0
@@ -143,16 +164,27 @@ def renew(
 
 
 def unseen(
-    connection: duckdb.DuckDBPyConnection, name: str, stream: Stream, since: tuple[Any, Any]
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    stream: Stream,
+    since: tuple[Any, Any],
+    key: tuple[str, ...],
 ) -> Iterator[pa.RecordBatch]:
-    """The rows that are not there yet, value for value: those at the old cursor come every time."""
+    """The rows that are not there yet, value for value: those at the old cursor come every time. What a newer
+    version stands for, or a tombstone, is not there: a row that is again as it was is news."""
     connection.register("incoming", stream.reader)
     column, begin = quoted(since[0]), since[1]
     number = isinstance(begin, int | float)
     reached = f"try_cast({column} as double) >= {begin!r}" if number else f"{column} >= {literal(begin)}"
     own = [n for n in stream.schema.names if n not in {LOADED.name, DELETED.name}]
     same = " and ".join(f"n.{quoted(c)} is not distinct from r.{quoted(c)}" for c in own)
-    held = f'(select * from "{name}" where not _deleted and ({reached} or {column} is null))'
+    kind = "VARCHAR" if pa.types.is_string(stream.schema.field(since[0]).type) else ""
+    order = f"{magnitude(Raw(column, kind))} desc nulls last, {column} desc nulls last, _loaded_at desc"
+    parts = ", ".join([*map(quoted, key), "_fault is null"])
+    nameless = " or ".join(["_fault is not null", *(f"{quoted(k)} is null" for k in key)])
+    newest = f"qualify {nameless} or rank() over (partition by {parts} order by {order}) = 1" if key else ""
+    held = f"""(select * from (select * from "{name}" where {reached} or {column} is null {newest})
+        where not _deleted)"""
     return iter(connection.sql(f"select n.* from incoming n anti join {held} r on {same}").to_arrow_reader())
 
 
@@ -175,13 +207,23 @@ def bury(intake: Intake, table: str, warehouse: Warehouse, now: datetime, outsid
     order = f"(_loaded_at, {magnitude(Raw(cursor, kind))}, {cursor})"
     stream = Stream(keys, schema, now)
     with stream.speaks(), warehouse.connect(only=[name]) as connection:
-        connection.register("present", stream.reader)
+        connection.register("incoming", stream.reader)
+        connection.execute("create temp table present as from incoming")
+        connection.execute(
+            f"""create temp table held as select {listed}, arg_max({cursor}, {order}) as {cursor},
+                arg_max(_deleted, {order}) as dead from "{name}" where _fault is null group by {listed}"""
+        )
         gone = connection.sql(
-            f"""with held as (
-                select {listed}, arg_max({cursor}, {order}) as {cursor}, arg_max(_deleted, {order}) as dead
-                from "{name}" where _fault is null group by {listed})
-            select h.* exclude (dead) from held h anti join present k on {matched} where not dead"""
+            f"select h.* exclude (dead) from held h anti join present k on {matched} where not dead"
         ).to_arrow_table()
+        back = connection.sql(
+            f"""select v.* replace ({literal(naive(now).isoformat())}::timestamp as _loaded_at)
+                from "{name}" v semi join (from held h semi join present k on {matched} where dead) h
+                on {matched.replace("k.", "v.")} where not _deleted and _fault is null
+                qualify row_number() over (partition by {listed} order by {order} desc) = 1"""
+        ).to_arrow_table()
+    if back.num_rows:  # taken for deleted, and there: a table that was being filled anew, a list cut short
+        warehouse.append(name, back.cast(schema), {"back": back.num_rows})
     if gone.num_rows:
         note = {"buried": gone.num_rows}
         warehouse.append(name, tombstones(gone, schema, now), note)
