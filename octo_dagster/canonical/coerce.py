@@ -12,6 +12,11 @@ YES = "('true', 't', 'yes', 'y', '1', 'oui', 'o', 'vrai')"
 NO = "('false', 'f', 'no', 'n', '0', 'non', 'faux')"
 ZONE = r"'([zZ]|[+-]\d\d(:?\d\d)?)$'"
 """The end of a timestamp that states its zone."""
+NAMED = r"'[a-zA-Z]$'"
+"""Or names it (`UTC`, `Europe/Paris`). `PM` is no zone, and is then not read at all."""
+OFFSET = r"'\s*([+-]\d\d):?(\d\d)?$'"
+GROUPED = r"'^[-+]?(\d{1,3}([.\s\x{00a0}\x{202f}]\d{3})+|\d*)(,\d*)?$'"
+"""A number with a decimal comma. `12.50` is none: its point would group two digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,8 @@ def number(raw: Raw, column: Mapped, kind: str) -> str:
     if raw.type == "VARCHAR":
         spelled = text(raw)
         if column.decimal == ",":
-            spelled = rf"replace(regexp_replace({spelled}, '[.\s\x{{00a0}}\x{{202f}}]', '', 'g'), ',', '.')"
+            bare = rf"replace(regexp_replace({spelled}, '[.\s\x{{00a0}}\x{{202f}}]', '', 'g'), ',', '.')"
+            spelled = f"case when regexp_matches({spelled}, {GROUPED}) then {bare} end"
     if kind == "bigint":
         exact = f"try_cast({spelled} as decimal(38, 6))"
         return f"case when {exact} = trunc({exact}) then try_cast({exact} as bigint) end"
@@ -80,9 +86,11 @@ def timestamp(raw: Raw, column: Mapped, zone: str) -> str:
     spelled = text(raw)
     if column.format:
         return local(f"try_strptime({spelled}, {literal(column.format)})", zone)
-    zoned = f"regexp_matches({spelled}, {ZONE}) and {spelled} like '%:%'"
+    offset = f"regexp_matches({spelled}, {ZONE}) and {spelled} like '%:%'"
+    joined = rf"rtrim(regexp_replace({spelled}, {OFFSET}, '\1:\2'), ':')"
     return (
-        f"case when {zoned} then cast(try_cast({spelled} as timestamptz) as timestamp)"
+        f"case when {offset} then cast(try_cast({joined} as timestamptz) as timestamp)"
+        f" when regexp_matches({spelled}, {NAMED}) then cast(try_cast({spelled} as timestamptz) as timestamp)"
         f" else {local(f'try_cast({spelled} as timestamp)', zone)} end"
     )
 
