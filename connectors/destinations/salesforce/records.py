@@ -53,7 +53,8 @@ class Records:
         told = {c.key: receipt(c.key, row) for c, row in zip(said, rows, strict=False)}
         again = anew(batch, said, told)
         if again:
-            told |= {one.key: one for one in self.upsert(org, replace(batch, changes=again))}
+            fresh = self.typed(org, replace(batch, changes=again))
+            told |= {one.key: one for one in self.upsert(org, fresh)}
         return [*refused(org, batch), *told.values()]
 
     def take_back(self, org: Org, batch: Batch) -> list[Receipt]:
@@ -76,7 +77,11 @@ class Records:
         two into theirs, or gave it the key themselves: it loses what Octo wrote, and stays."""
         ours = {key: str(row["id"]) for key, row in found.items() if row["createdbyid"] == org.me()}
         others = {key: str(row["id"]) for key, row in found.items() if key not in ours}
-        emptied = (replace(c, fields=dict.fromkeys(c.before)) for c in batch.changes if c.key in others)
+        emptied = (
+            replace(c, fields={name: None for name in c.before if name in batch.types})
+            for c in batch.changes
+            if c.key in others
+        )
         told = self.clear(org, replace(batch, changes=tuple(emptied)), others) if others else []
         return told + self.delete(org, ours)
 

@@ -168,3 +168,13 @@ def test_a_converted_lead_is_let_go(leads: Front) -> None:
     next(iter(leads.org.tables["Lead"].values()))["IsConverted"] = True
     told = leads.open().sitting.carry_out(Op.CLEAR, Change("l1", {"Octo_Segment__c": None}))
     assert told["l1"].outcome is Outcome.ACCEPTED
+
+
+def test_a_person_that_people_deleted_comes_back_a_person(persons: Front) -> None:
+    """A change of some of his fields makes him anew with all of them, and with the record type of people."""
+    carry_out(persons, "call", c1=ADA)
+    persons.org.delete("Account", accounts(persons)["c1"]["Id"])
+    told = persons.sitting.carry_out(Op.UPSERT, Change("c1", {"Octo_Orders__c": 4}, known=True))
+    assert told["c1"].outcome is Outcome.ACCEPTED
+    ada = accounts(persons)["c1"]
+    assert (ada["IsPersonAccount"], ada["LastName"], ada["Octo_Orders__c"]) == (True, "Lovelace", 4)
