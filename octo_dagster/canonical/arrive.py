@@ -25,6 +25,7 @@ from octo_dagster.canonical.conform import (
     part_ways,
     pulled,
     reasons,
+    strangers,
 )
 from octo_dagster.canonical.contracts import CONTRACTS, REJECTED
 from octo_dagster.canonical.intake import Intake, Within
@@ -135,9 +136,9 @@ class Arrival:
             told = [count(connection, number) for number in range(len(self.feeding))]
             base = {"kept": self.warehouse.table(self.table).count(), "rejected": 0}
             why = reasons(connection, range(len(self.feeding)))
-            for intake, counted in zip(self.feeding, told, strict=True):
+            for number, (intake, counted) in enumerate(zip(self.feeding, told, strict=True)):
                 sums = {fate: base[fate] + counted[fate] for fate in base}
-                bound(intake, self.table, sums, why)
+                bound(intake, self.table, sums, why, strangers(connection, number, intake.tables[self.table]))
             for number, intake in enumerate(self.feeding):
                 self.record(connection, number, intake, (naive(now), run))
             version = self.append(connection)

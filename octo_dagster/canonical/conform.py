@@ -17,7 +17,7 @@ import duckdb
 import pyarrow as pa
 
 from octo_dagster.canonical.contracts import CONTRACTS, REJECTED, Contract
-from octo_dagster.canonical.intake import Intake
+from octo_dagster.canonical.intake import Intake, TableIntake
 from octo_dagster.canonical.judge import judged
 from octo_dagster.canonical.pull import naive, quoted
 from octo_dagster.delta import LIVE
@@ -68,7 +68,8 @@ def conform(
             record(connection, number, (intake.name, table), warehouse, (naive(now), run))
         counts = [count(connection, number) for number in range(len(feeding))]
         for number, intake in enumerate(feeding):
-            bound(intake, table, counts[number], reasons(connection, [number]))
+            unknown = strangers(connection, number, intake.tables[table])
+            bound(intake, table, counts[number], reasons(connection, [number]), unknown)
         told = reasons(connection, range(len(feeding)))
         note = {"conformed": dict(versions), "beside": besides}
         version = publish(connection, CONTRACTS[table], len(feeding), warehouse, note)
@@ -177,19 +178,38 @@ def rejected_rows(warehouse: Warehouse, table: str | None = None) -> list[dict[s
     return rows
 
 
-def bound(intake: Intake, table: str, counted: Mapping[str, int], told: Mapping[str, int]) -> None:
-    """SourceError with the commonest reasons when more was rejected than the file allows.
+def strangers(connection: duckdb.DuckDBPyConnection, number: int, told: TableIntake) -> int:
+    """How many rows are refused because nobody of their e-mail address is a customer, whatever else is wrong
+    with them."""
+    if not told.by_email:
+        return 0
+    unknown = "(_field = 'customer_id' and _reason = 'unknown' or _others like '%customer_id: unknown%')"
+    query = f"select count(*) from judged_{number} where _fate = 'rejected' and {unknown}"
+    return int(connection.execute(query).fetchall()[0][0])
+
+
+def bound(
+    intake: Intake, table: str, counted: Mapping[str, int], told: Mapping[str, int], strangers: int = 0
+) -> None:
+    """SourceError with the commonest reasons when more was rejected than the file allows; strangers count
+    only beyond what it allows of those.
 
     Of the rows that count now: older versions pile up and would make any share of them large."""
-    limit, rejected = intake.max_rejected, counted["rejected"]
-    read = rejected + counted["kept"]
-    if rejected <= (limit if isinstance(limit, int) else limit * read):
+    every = counted["rejected"] + counted["kept"]
+    excused = int(min(strangers, most(intake.max_strangers, every)))
+    rejected, read = counted["rejected"] - excused, every - excused
+    if rejected <= most(intake.max_rejected, read):
         return
     top = ", ".join(f"{why} ({rows})" for why, rows in list(told.items())[:5])
     raise SourceError(
         f"{intake.name}: {table}: {rejected} of {read} rows rejected, more than max_rejected allows: {top}. "
         f"Nothing was published; see `octo rejected {table}`"
     )
+
+
+def most(limit: int | float, of: int) -> float:
+    """A count, or a share of so many."""
+    return limit if isinstance(limit, int) else limit * of
 
 
 def publish(

@@ -5,6 +5,7 @@ timezone: Europe/Paris          # of timestamps that state no zone
 currency: EUR                   # amounts are reported in it; rows without a currency have it
 rates: {USD: 0.93}              # one USD in EUR; an order in any other currency is rejected
 max_rejected: 1%                # beyond this share (or count) of the rows nothing is published
+max_strangers: 100%             # so many of unknown e-mail addresses (`by: email`) do not count as rejected
 fresh_within: 6                 # optional: hours after which its tables are called stale
 hook: {by: shopify, secret: {env: SHOPIFY_CLIENT_SECRET}}   # optional: POST /v1/hooks/<source> (see hook.py)
 tables:
@@ -147,6 +148,9 @@ class Intake(Frozen):
     currency: str = "USD"
     rates: Mapping[str, Decimal] = {}
     max_rejected: Share = 0.01
+    max_strangers: Share = 0
+    """Of rows read `by: email` whose address is no customer's, as those of who never bought: so many are
+    refused, counted and shown as any other, and stop nothing."""
     fresh_within: float | None = Field(default=None, gt=0)
     """Hours after which what it feeds is called stale; left out, what `nightly` lets one expect."""
     hook: Hook | None = None

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from connectors.sources.files import Files
 from connectors.sources.sql import Sql
-from octo_dagster.canonical.conform import conform, rejected_rows, retire
+from octo_dagster.canonical.conform import Conformed, conform, rejected_rows, retire
 from octo_dagster.canonical.intake import Intake
 from octo_dagster.canonical.pull import pull
 from octo_dagster.errors import ConfigError, SourceError
@@ -253,6 +253,36 @@ def test_an_order_of_nobody_is_refused_and_a_guest_is_not(tmp_path: Path) -> Non
     warehouse.replace("customers", warehouse.table("customers").to_pyarrow_table()[:0])
     with pytest.raises(SourceError, match=r"2 of 3 rows rejected.*customer_id: unknown"):
         conform("orders", [shop], warehouse, NOW, "run")
+
+
+def test_strangers_stop_nothing_and_a_broken_column_does(tmp_path: Path) -> None:
+    """Messages to people who never bought are refused and told, as many as the file allows; what is wrong with
+    those of customers counts among theirs alone, and the table keeps what it had."""
+    (tmp_path / "c.csv").write_text("id,mail\n1,a@example.com\n")
+    customers = {"from": "c.csv", "columns": {"customer_id": "id", "email": "mail"}}
+    columns = {
+        "message_id": "id",
+        "customer_id": {"from": "mail", "by": "email"},
+        "channel": {"value": "email"},
+        "sent_at": "at",
+    }
+    tables = {"customers": customers, "messages": {"from": "m.csv", "columns": columns}}
+    shop = intake(tables, Files(folder=tmp_path), max_strangers="100%")
+    warehouse = Warehouse(tmp_path / "warehouse")
+
+    def judge(at: datetime, *sent: str) -> Conformed:
+        (tmp_path / "m.csv").write_text("\n".join(["id,mail,at", *sent, ""]))
+        for table in tables:
+            pull(shop, table, warehouse, at)
+            told = conform(table, [shop], warehouse, at, "run")
+        return told
+
+    strangers = ["2,x@example.com,2024-01-02", "3,y@example.com,2024-01-02"]
+    done = judge(NOW, "1,a@example.com,2024-01-01", *strangers)
+    assert (done.kept, done.rejected, done.reasons) == (1, 2, {"customer_id: unknown": 2})
+    with pytest.raises(SourceError, match=r"messages: 1 of 1 rows rejected.*sent_at: not a date \(1\)"):
+        judge(LATER, "1,a@example.com,never", *strangers, "4,z@example.com,never")
+    assert warehouse.table("messages").count() == 1
 
 
 def test_two_sources_make_one_table(tmp_path: Path) -> None:
