@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from octo_dagster import document
 from octo_dagster.config import Project
 from octo_dagster.delivery.guard import allowed
-from octo_dagster.delivery.ledger_tables import RUNS
+from octo_dagster.delivery.ledger_tables import RUNS, SNAPSHOT
 from octo_dagster.ops.channels import AnyChannel
 from octo_dagster.ops.sizes import SPREAD, odd, sizes
 from octo_dagster.ops.status import Status, status
@@ -144,16 +144,24 @@ def of_sync(project: Project, alerts: Alerts, one: Status) -> Iterator[Fact]:
 def of_runs(project: Project, alerts: Alerts, one: Status) -> Iterator[Fact]:
     """What one run is held against others for. One of a part of the base (an order of the live lane, a
     careful try) has no usual volume, and no share of its few rows that would mean anything: its rejections
-    count with those of the last whole run."""
+    count with those of the last whole run. What was rejected and accepted since counts no more."""
     whole = whole_runs(project, one.name)
     after = sa.select(RUNS.c.counts).where(RUNS.c.sync == one.name, RUNS.c.status != "running")
     since = after.where(RUNS.c.started_at >= whole[0]["started_at"]) if whole else after
     lately = [json.loads(row["counts"]) for row in project.ledger.read(since)]
     rejected, planned = (sum(counts.get(name, 0) for counts in lately) for name in ("rejected", "planned"))
+    rejected = min(rejected, still_owed(project, one.name))
     fires = rejected > allowed(alerts.rejected_over, planned)
     values = {"rejected": rejected, "planned": planned, "sync": one.name}
     yield Fact("rejected", one.subject, fires, "rejected", values)
     yield from volume(alerts, one, whole)
+
+
+def still_owed(project: Project, sync: str) -> int:
+    """How many records of a sync were refused when they were sent last."""
+    owed = (SNAPSHOT.c.sync == sync) & SNAPSHOT.c.owed.is_not(None)
+    [found] = project.ledger.read(sa.select(sa.func.count().label("owed")).where(owed))
+    return int(found["owed"])
 
 
 def whole_runs(project: Project, sync: str) -> list[sa.RowMapping]:

@@ -83,3 +83,14 @@ def test_an_alert_that_fires_is_told_in_the_visitors_language(own_shop: Served) 
     ):
         told = httpx2.get(f"{own_shop.address}/", cookies={**cookies, "octo_language": language}).text
         assert words in told
+
+
+def test_what_is_to_be_typed_is_shown_as_such(own_shop: Served) -> None:
+    """A command in an alert's words stands out, as it does in a letter between backticks."""
+    values = {"rejected": 6, "planned": 12, "sync": "customers"}
+    fact = Fact("rejected", "sync customers", True, "rejected", values)
+    alerts.watch(own_shop.project, datetime(2026, 1, 2), [fact])  # noqa: DTZ001 - naive UTC, as everywhere
+    cookies = {"octo_session": own_shop.session(may_act=False), "octo_language": "en"}
+    for page in ("/", "/syncs"):
+        told = httpx2.get(f"{own_shop.address}{page}", cookies=cookies).text
+        assert "<code>octo log customers --outcome rejected</code>" in told

@@ -22,6 +22,7 @@ import yaml
 
 from octo_dagster.config import Project
 from octo_dagster.delivery.journal import unlogged
+from octo_dagster.delivery.ledger import Entry
 from octo_dagster.delivery.plan import Line
 from octo_dagster.errors import ConfigError
 from octo_dagster.ops import alerts, runlog
@@ -262,9 +263,12 @@ def test_what_is_far_from_usual(value: int, usual: list[int], odd: bool) -> None
 
 
 def ran(made: Project, number: int, at: datetime, status: str = "done", **counts: int) -> None:
-    """A delivery of the sync `customers` in the ledger, begun at `at`."""
+    """A delivery of the sync `customers` in the ledger, begun at `at`; what it rejected is owed."""
     made.ledger.clock = lambda: at
     made.ledger.begin_run("customers", f"run{number}", "plan")
+    keys = [f"c{number}-{n}" for n in range(counts.get("rejected", 0))]
+    refused = [Entry(key, key, "added", "rejected", None, None, keep=True, reason="NO") for key in keys]
+    made.ledger.settle("customers", f"run{number}", "none", refused, None)
     made.ledger.end_run(f"run{number}", status, {"planned": 100, **counts}, None)
 
 
@@ -304,6 +308,10 @@ def test_what_runs_did_is_what_fires(tmp_path: Path, inbox: Inbox) -> None:
 
     ran(made, 11, NOW + 11 * MINUTE, rejected=6)
     assert firing(made, NOW + 11 * MINUTE) == {"rejected"}
+    keys = [f"c11-{n}" for n in range(6)]
+    mended = [Entry(key, key, "added", "accepted", "print", "{}") for key in keys]
+    made.ledger.settle("customers", "run11", "none", mended, None)  # those alone, sent again
+    assert firing(made, NOW + 11 * MINUTE) == set()
     ran(made, 12, NOW + 12 * MINUTE, full=1, planned=5000)
     assert firing(made, NOW + 12 * MINUTE) == {"full_resync"}
     ran(made, 13, NOW + 13 * MINUTE, planned=900)
